@@ -1,0 +1,81 @@
+//! The command line and its variables; knows nothing of what they lead to.
+
+#![expect(clippy::doc_markdown, reason = "these comments are the text of --help")]
+
+use clap::Parser;
+use common::settings::CommonArgs;
+
+/// Streams a PostgreSQL database out of a platform-as-a-service into its new home and proves that nothing was lost.
+///
+/// The source comes from SOURCE_DATABASE_URL, else from CF_SERVICE looked up in VCAP_SERVICES, else from libpq's PG*
+/// variables. The target comes from DATABASE_URL. Passwords are given in variables, or in files that NAME_FILE
+/// variables name, never in flags.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "migrate-db", version, max_term_width = 110, after_help = AFTER_HELP)]
+pub struct Args {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the program's description in --help")]
+    pub common: CommonArgs,
+
+    /// The source as a connection string without a password; with one, use the variable SOURCE_DATABASE_URL
+    #[arg(long, value_name = "URL", help_heading = "Source and target")]
+    pub source: Option<String>,
+
+    /// The target as a connection string without a password; with one, use the variable DATABASE_URL
+    #[arg(long, value_name = "URL", help_heading = "Source and target")]
+    pub target: Option<String>,
+
+    /// The platform's service instance that is the source
+    #[arg(long, env = "CF_SERVICE", value_name = "NAME", help_heading = "Source and target")]
+    pub cf_service: Option<String>,
+
+    /// The platform's space; named in the report
+    #[arg(long, env = "CF_SPACE", value_name = "NAME", help_heading = "Source and target")]
+    pub cf_space: Option<String>,
+
+    /// Tables read and written at the same time
+    #[arg(long, env = "JOBS", value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64),
+          help_heading = "Width")]
+    pub jobs: u16,
+
+    /// Sessions on the target that build indexes, check constraints and verify
+    #[arg(long, env = "INDEX_JOBS", value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64),
+          help_heading = "Width")]
+    pub index_jobs: u16,
+
+    /// Tables larger than this many megabytes are copied in segments, from PostgreSQL 14 on
+    #[arg(long, env = "SPLIT_ABOVE", value_name = "MB", default_value = "256", value_parser = clap::value_parser!(u64).range(1..),
+          help_heading = "Width")]
+    pub split_above: u64,
+
+    /// Empty the target first: everything in it is dropped. Needs --confirm
+    #[arg(long, env = "CLEAN", value_parser = clap::builder::FalseyValueParser::new(), requires = "confirm",
+          help_heading = "Destructive")]
+    pub clean: bool,
+
+    /// The target database's name, typed out, as leave for --clean
+    #[arg(long, env = "CONFIRM", value_name = "DATABASE", help_heading = "Destructive")]
+    pub confirm: Option<String>,
+
+    /// Keep the journal on the target after a run that was proved equal
+    #[arg(long, env = "KEEP_JOURNAL", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Output")]
+    pub keep_journal: bool,
+
+    /// Name the keys of rows that differ; without it only their number and columns
+    #[arg(long, env = "SHOW_KEYS", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Output")]
+    pub show_keys: bool,
+
+    /// The folder of pg_dump and pg_restore; by default the best of those installed
+    #[arg(long, env = "PG_BIN_DIR", value_name = "FOLDER", help_heading = "Source and target")]
+    pub pg_bin_dir: Option<std::path::PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+Variables for secrets (each also as NAME_FILE, a path):
+  DATABASE_URL           the target, a full connection string
+  SOURCE_DATABASE_URL    the source, a full connection string
+  VCAP_SERVICES          the platform's credentials, searched for CF_SERVICE
+  PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE, PGSSLROOTCERT    the source, as `cf conduit` sets them
+
+Exit codes: 0 proved equal, 1 failed, 2 usage, 3 refused before any change, 4 differences, 5 cut short (run again),
+6 not provable, 130 and 143 stopped (run again).";

@@ -1,0 +1,229 @@
+//! Reads the system catalogs of PostgreSQL 10 and newer into a [`Catalog`].
+
+use std::collections::HashMap;
+
+use super::types::{TypeEntry, TypeTable};
+use super::{
+    Catalog, Column, ForeignKey, Index, IndexConstraint, LeftOut, RelationName, ServerVersion, Table, TypeFamily,
+};
+use crate::connect::Session;
+use crate::error::Result;
+use crate::{journal, sql};
+
+/// Reads everything within the transaction that `session` is in.
+pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> {
+    let mut catalog = relations(session).await?;
+    let mut columns = columns(session, version).await?;
+    let mut indexes = indexes(session).await?;
+    for table in &mut catalog.tables {
+        let all = columns.remove(&table.oid).unwrap_or_default();
+        let (generated, copied): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, generated)| *generated);
+        table.columns = copied.into_iter().map(|(column, _)| column).collect();
+        table.generated_columns = generated.into_iter().map(|(column, _)| column).collect();
+        if let Some(found) = indexes.remove(&table.oid) {
+            table.key = found.key;
+            table.indexes = found.indexes;
+        }
+    }
+    catalog.foreign_keys = foreign_keys(session, version).await?;
+    catalog.large_object_count =
+        session.value("count large objects", "SELECT count(*) FROM pg_largeobject_metadata", &[]).await?;
+    let extensions = session.query("list extensions", "SELECT extname::text FROM pg_extension ORDER BY 1", &[]).await?;
+    catalog.extensions = extensions.iter().map(|row| row.get(0)).collect();
+    Ok(catalog)
+}
+
+/// The condition that a schema `n` is the user's: neither the system's nor our journal.
+pub fn user_schema() -> String {
+    format!("n.nspname NOT IN ('information_schema', {}) AND n.nspname !~ '^pg_'", sql::literal(journal::SCHEMA))
+}
+
+async fn relations(session: &Session) -> Result<Catalog> {
+    let statement = format!(
+        "SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
+                coalesce(pg_table_size(c.oid), 0),
+                coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint,
+                coalesce(a.amname, 'heap') = 'heap', c.relispopulated,
+                e.extname::text, coalesce(c.oid = ANY (e.extconfig), false)
+         FROM pg_class c
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         LEFT JOIN pg_am a ON a.oid = c.relam
+         LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
+              AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+         LEFT JOIN pg_extension e ON e.oid = d.refobjid
+         WHERE c.relkind IN ('r', 'f', 'm', 'S') AND c.relpersistence <> 't' AND {}
+         ORDER BY n.nspname, c.relname",
+        user_schema()
+    );
+    let mut catalog = Catalog::default();
+    for row in session.query("list the relations", &statement, &[]).await? {
+        let name = RelationName { schema: row.get(1), name: row.get(2) };
+        let extension: Option<String> = row.get(8);
+        let configuration: bool = row.get(9);
+        match (row.get::<_, String>(3).as_str(), extension) {
+            ("r", Some(extension)) if configuration => catalog.left_out.push(LeftOut {
+                name,
+                reason: format!("belongs to the extension {extension}; rows that were added to it by hand stay behind"),
+            }),
+            ("r", Some(extension)) => {
+                catalog.left_out.push(LeftOut {
+                    name,
+                    reason: format!("belongs to the extension {extension}, which brings its rows"),
+                });
+            }
+            ("r", None) => catalog.tables.push(Table {
+                oid: row.get(0),
+                name,
+                columns: Vec::new(),
+                generated_columns: Vec::new(),
+                key: Vec::new(),
+                bytes: u64::try_from(row.get::<_, i64>(4)).unwrap_or(0),
+                blocks: u64::try_from(row.get::<_, i64>(5)).unwrap_or(0),
+                heap: row.get(6),
+                indexes: Vec::new(),
+            }),
+            ("f", None) => {
+                catalog.left_out.push(LeftOut { name, reason: "is a foreign table: its rows live elsewhere".into() });
+            }
+            ("m", None) if row.get(7) => catalog.materialized_views.push(name),
+            ("S", None) => catalog.sequences.push(name),
+            _ => {}
+        }
+    }
+    Ok(catalog)
+}
+
+/// Columns by table; each with whether it is generated.
+async fn columns(session: &Session, version: ServerVersion) -> Result<HashMap<u32, Vec<(Column, bool)>>> {
+    let types = types(session).await?;
+    let generated = if version.major() >= 12 { "a.attgenerated <> ''" } else { "false" };
+    let statement = format!(
+        "SELECT a.attrelid, a.attname::text, a.atttypid, format_type(a.atttypid, a.atttypmod), {generated}
+         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r' AND c.relpersistence <> 't' AND {}
+         ORDER BY a.attrelid, a.attnum",
+        user_schema()
+    );
+    let mut columns: HashMap<u32, Vec<(Column, bool)>> = HashMap::new();
+    for row in session.query("list the columns", &statement, &[]).await? {
+        let column_type = types.column_type(row.get(2), row.get(3));
+        columns.entry(row.get(0)).or_default().push((Column { name: row.get(1), column_type }, row.get(4)));
+    }
+    Ok(columns)
+}
+
+async fn types(session: &Session) -> Result<TypeTable> {
+    let statement = "SELECT t.oid, t.typnamespace = 'pg_catalog'::regnamespace, t.typname::text, t.typtype::text,
+                            t.typbasetype, t.typelem, t.typcategory = 'A' AND t.typelem <> 0
+                     FROM pg_type t WHERE t.typtype <> 'c'";
+    let rows = session.query("list the types", statement, &[]).await?;
+    let entry = |row: &tokio_postgres::Row| {
+        let family = match (row.get::<_, String>(3).as_str(), row.get(6)) {
+            (_, true) => TypeFamily::Array(row.get(5)),
+            ("d", _) => TypeFamily::Domain(row.get(4)),
+            ("e", _) => TypeFamily::Enum,
+            ("r" | "m", _) => TypeFamily::Range,
+            ("b", _) => TypeFamily::Base,
+            _ => TypeFamily::Other,
+        };
+        (row.get(0), TypeEntry { built_in: row.get(1), name: row.get(2), family })
+    };
+    Ok(TypeTable(rows.iter().map(entry).collect()))
+}
+
+#[derive(Default)]
+struct TableIndexes {
+    key: Vec<String>,
+    indexes: Vec<Index>,
+}
+
+/// Indexes by table, as `pg_dump` would dump them. Those behind exclusion constraints and other constraints that no
+/// ready-made index can serve are not ours.
+async fn indexes(session: &Session) -> Result<HashMap<u32, TableIndexes>> {
+    let statement = format!(
+        "SELECT i.indrelid, i.indexrelid, n.nspname::text, ic.relname::text, pg_get_indexdef(i.indexrelid),
+                con.oid, con.conname::text, con.contype::text, con.condeferrable, con.condeferred,
+                i.indisclustered, i.indisreplident, tc.relname::text, am.amname = 'btree',
+                ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
+                      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                      WHERE i.indisprimary AND k.position <= i.indnatts ORDER BY k.position),
+                ARRAY(SELECT format('%s SET STATISTICS %s', a.attnum, a.attstattarget) FROM pg_attribute a
+                      WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0)
+         FROM pg_index i
+         JOIN pg_class ic ON ic.oid = i.indexrelid
+         JOIN pg_am am ON am.oid = ic.relam
+         JOIN pg_class tc ON tc.oid = i.indrelid
+         JOIN pg_namespace n ON n.oid = tc.relnamespace
+         LEFT JOIN pg_constraint con ON con.conindid = i.indexrelid AND con.conrelid = i.indrelid AND con.contype IN ('p', 'u', 'x')
+         WHERE tc.relkind = 'r' AND tc.relpersistence <> 't' AND i.indisvalid AND i.indisready AND {}
+         ORDER BY i.indrelid, i.indisprimary DESC, i.indisunique DESC, ic.relname",
+        user_schema()
+    );
+    let mut tables: HashMap<u32, TableIndexes> = HashMap::new();
+    for row in session.query("list the indexes", &statement, &[]).await? {
+        let entry = tables.entry(row.get(0)).or_default();
+        let key: Vec<String> = row.get(14);
+        if !key.is_empty() {
+            entry.key = key;
+        }
+        let kind: Option<String> = row.get(7);
+        // USING INDEX takes b-trees only; an exclusion constraint makes its own index.
+        if kind.is_some() && !(row.get::<_, bool>(13) && kind.as_deref() != Some("x")) {
+            continue;
+        }
+        let name = RelationName { schema: row.get(2), name: row.get(3) };
+        let table = RelationName { schema: row.get(2), name: row.get(12) };
+        let statistics: Vec<String> = row.get(15);
+        let mut completions: Vec<String> =
+            statistics.iter().map(|target| format!("ALTER INDEX {} ALTER COLUMN {target}", name.sql())).collect();
+        if row.get(10) {
+            completions.push(format!("ALTER TABLE {} CLUSTER ON {}", table.sql(), sql::identifier(&name.name)));
+        }
+        if row.get(11) {
+            completions.push(format!(
+                "ALTER TABLE ONLY {} REPLICA IDENTITY USING INDEX {}",
+                table.sql(),
+                sql::identifier(&name.name)
+            ));
+        }
+        let constraint = kind.map(|kind| IndexConstraint {
+            oid: row.get(5),
+            name: row.get(6),
+            primary: kind == "p",
+            deferrable: row.get(8),
+            deferred: row.get(9),
+        });
+        entry.indexes.push(Index { oid: row.get(1), name, definition: row.get(4), constraint, completions });
+    }
+    Ok(tables)
+}
+
+/// Those of or to partitioned tables are not ours: they need indexes that only `pg_restore` makes, at the very end.
+async fn foreign_keys(session: &Session, version: ServerVersion) -> Result<Vec<ForeignKey>> {
+    let own = if version.major() >= 11 { "con.conparentid = 0" } else { "true" };
+    let statement = format!(
+        "SELECT con.oid, con.conname::text, n.nspname::text, c.relname::text, fn.nspname::text, fc.relname::text,
+                pg_get_constraintdef(con.oid), con.convalidated
+         FROM pg_constraint con
+         JOIN pg_class c ON c.oid = con.conrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         JOIN pg_class fc ON fc.oid = con.confrelid
+         JOIN pg_namespace fn ON fn.oid = fc.relnamespace
+         WHERE con.contype = 'f' AND c.relkind = 'r' AND fc.relkind = 'r' AND {own} AND {}
+         ORDER BY n.nspname, c.relname, con.conname",
+        user_schema()
+    );
+    let rows = session.query("list the foreign keys", &statement, &[]).await?;
+    let foreign_key = |row: &tokio_postgres::Row| {
+        let definition: String = row.get(6);
+        ForeignKey {
+            oid: row.get(0),
+            name: row.get(1),
+            table: RelationName { schema: row.get(2), name: row.get(3) },
+            referenced: RelationName { schema: row.get(4), name: row.get(5) },
+            definition: definition.strip_suffix(" NOT VALID").map_or(definition.clone(), str::to_owned),
+            validated: row.get(7),
+        }
+    };
+    Ok(rows.iter().map(foreign_key).collect())
+}

@@ -1,0 +1,209 @@
+//! The schemas of both sides compared, object by object and aspect by aspect.
+//!
+//! The proof that what `pg_dump` and `pg_restore` were asked to do, and what we did ourselves, is there. Only this folder
+//! knows what a schema consists of; [`schema`] is called by `run` after a migration and by `--verify`.
+
+mod inventory;
+mod queries;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::finding::{Finding, FindingKind};
+
+use self::inventory::Object;
+use crate::catalog::ServerVersion;
+use crate::connect::Session;
+use crate::error::Result;
+
+/// Longer texts are not shown in a finding: nobody reads them there.
+const SHOWN_MAX: usize = 160;
+/// At most so many names stand in one finding.
+const NAMED_MAX: usize = 10;
+/// Aspects whose text is never shown: it can be long, and function bodies and options are known to hold secrets.
+const HIDDEN: [&str; 3] = ["body", "text", "foreign options"];
+/// Kinds that others can belong to.
+const PARENTS: [&str; 6] = ["table", "view", "materialised view", "foreign table", "domain", "type"];
+
+/// Compares the schemas of both sides and returns what differs; nothing means that they are the same.
+///
+/// Left out are the system's objects, those that extensions bring, the journal, owners and privileges. Where the majors
+/// differ, the text of queries (views, rules) is not comparable: servers print the same query in different words. Such
+/// objects are named in one note, and views are still compared column by column.
+pub async fn schema(
+    source: &Session,
+    target: &Session,
+    source_version: ServerVersion,
+    target_version: ServerVersion,
+) -> Result<Vec<Finding>> {
+    let (on_source, on_target) =
+        tokio::try_join!(inventory::read(source, source_version), inventory::read(target, target_version))?;
+    Ok(differences(on_source, on_target, source_version.major(), target_version.major()))
+}
+
+fn differences(source: Vec<Object>, target: Vec<Object>, source_major: i32, target_major: i32) -> Vec<Finding> {
+    let (parents_on_source, parents_on_target) = (parents(&source), parents(&target));
+    let (source, target) = (by_name(source), by_name(target));
+    let mut findings = Vec::new();
+    let mut spelled = Vec::new();
+    for (name, object) in &source {
+        match target.get(name) {
+            Some(other) => {
+                for (aspect, left, right) in unequal_aspects(object, other) {
+                    if source_major != target_major && is_query(object, aspect, left, right) {
+                        spelled.push(object.label());
+                    } else {
+                        findings.push(differs(object, aspect, left, right));
+                    }
+                }
+            }
+            None if !object.parent.is_empty() && !parents_on_target.contains(&object.parent) => {}
+            None => findings.push(source_only(object)),
+        }
+    }
+    for (name, object) in &target {
+        let orphan = !object.parent.is_empty() && !parents_on_source.contains(&object.parent);
+        if !source.contains_key(name) && !orphan {
+            let detail = "exists on the target only";
+            findings.push(Finding::new(FindingKind::TargetOnly, object.label(), "existence", detail));
+        }
+    }
+    findings.extend(not_compared(spelled, source_major, target_major));
+    findings
+}
+
+/// Names of what others belong to. A missing table is one finding, not one for each of its columns.
+fn parents(objects: &[Object]) -> BTreeSet<Vec<String>> {
+    let parents = objects.iter().filter(|object| PARENTS.contains(&object.kind.as_str()));
+    parents.map(|object| object.name.clone()).collect()
+}
+
+fn by_name(objects: Vec<Object>) -> BTreeMap<(String, Vec<String>), Object> {
+    objects.into_iter().map(|object| ((object.kind.clone(), object.name.clone()), object)).collect()
+}
+
+/// Aspects with their texts on the source and the target, where these are not the same.
+fn unequal_aspects<'a>(source: &'a Object, target: &'a Object) -> Vec<(&'a str, Option<&'a str>, Option<&'a str>)> {
+    let names: BTreeSet<&String> = source.aspects.keys().chain(target.aspects.keys()).collect();
+    let texts = names.into_iter().map(|name| {
+        (name.as_str(), source.aspects.get(name).map(String::as_str), target.aspects.get(name).map(String::as_str))
+    });
+    texts.filter(|(_, left, right)| left != right).collect()
+}
+
+/// Whether both texts are queries that a server prints from its own parse tree.
+fn is_query(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str>) -> bool {
+    let (Some(left), Some(right)) = (left, right) else { return false };
+    let printed = !matches!((object.kind.as_str(), aspect), ("function" | "procedure", "body") | ("comment", _));
+    let always = matches!((object.kind.as_str(), aspect), ("rule", "definition") | (_, "parsed body"));
+    always || printed && left.contains("SELECT ") && right.contains("SELECT ")
+}
+
+fn not_compared(mut labels: Vec<String>, source_major: i32, target_major: i32) -> Option<Finding> {
+    labels.dedup();
+    let more = match labels.len().checked_sub(NAMED_MAX) {
+        Some(more) if more > 0 => format!(" and {more} more"),
+        _ => String::new(),
+    };
+    let detail = format!(
+        "PostgreSQL {source_major} and {target_major} print queries in different words, so the text of these was not \
+         compared: {}{more}",
+        labels.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ")
+    );
+    (!labels.is_empty()).then(|| Finding::new(FindingKind::Note, "schema", "query text", detail))
+}
+
+fn source_only(object: &Object) -> Finding {
+    // pg_dump passes over such an index, and so do we: no query can use it.
+    if object.kind == "index" && object.aspects.get("valid").is_some_and(|valid| valid == "false") {
+        let detail = "is invalid on the source and was left behind; build it anew on the target if it is wanted";
+        return Finding::new(FindingKind::Note, object.label(), "valid", detail);
+    }
+    Finding::new(FindingKind::SourceOnly, object.label(), "existence", "is missing on the target")
+}
+
+fn differs(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str>) -> Finding {
+    // A newer server brings newer versions of its extensions.
+    let kind = if object.kind == "extension" { FindingKind::Note } else { FindingKind::Differs };
+    let long = left.into_iter().chain(right).any(|text| text.len() > SHOWN_MAX);
+    let detail = if long || HIDDEN.contains(&aspect) {
+        "is not the same on both sides".into()
+    } else {
+        let show = |text: Option<&str>| text.map_or("absent".into(), |text| format!("`{text}`"));
+        format!("is {} on the source, {} on the target", show(left), show(right))
+    };
+    Finding::new(kind, object.label(), aspect, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(kind: &str, name: &[&str], parent: &[&str], aspects: &[(&str, &str)]) -> Object {
+        let owned = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
+        let aspects = aspects.iter().map(|(aspect, text)| ((*aspect).to_owned(), (*text).to_owned())).collect();
+        Object { kind: kind.into(), name: owned(name), parent: owned(parent), aspects }
+    }
+
+    fn users() -> Vec<Object> {
+        vec![
+            object("table", &["public", "users"], &[], &[("persistence", "p")]),
+            object("column", &["public", "users", "id"], &["public", "users"], &[("type", "bigint")]),
+            object("index", &["public", "by_id"], &["public", "users"], &[("valid", "true")]),
+        ]
+    }
+
+    fn lines(source: Vec<Object>, target: Vec<Object>, majors: (i32, i32)) -> Vec<String> {
+        let line = |finding: Finding| {
+            format!("{}: {} {}: {}", finding.kind.words(), finding.item, finding.aspect, finding.detail)
+        };
+        differences(source, target, majors.0, majors.1).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn equal_schemas_have_no_findings() {
+        assert!(lines(users(), users(), (17, 17)).is_empty());
+    }
+
+    #[test]
+    fn a_missing_table_is_one_finding() {
+        let expected = ["source only: table public.users existence: is missing on the target"];
+        assert_eq!(lines(users(), Vec::new(), (17, 17)), expected);
+        let expected = ["target only: table public.users existence: exists on the target only"];
+        assert_eq!(lines(Vec::new(), users(), (17, 17)), expected);
+    }
+
+    #[test]
+    fn both_texts_of_an_aspect_are_shown_unless_they_are_long_or_private() {
+        let mut target = users();
+        target[1].aspects.insert("type".into(), "integer".into());
+        target[1].aspects.insert("default".into(), "0".into());
+        let expected = [
+            "differs: column public.users.id default: is absent on the source, `0` on the target",
+            "differs: column public.users.id type: is `bigint` on the source, `integer` on the target",
+        ];
+        assert_eq!(lines(users(), target, (17, 17)), expected);
+        let function = |body| vec![object("function", &["public", "f()"], &[], &[("body", body)])];
+        let expected = ["differs: function public.f() body: is not the same on both sides"];
+        assert_eq!(lines(function("SELECT 'secret'"), function("SELECT 'public'"), (13, 17)), expected);
+    }
+
+    #[test]
+    fn queries_are_compared_between_equal_majors_only() {
+        let view = |query| vec![object("view", &["public", "v"], &[], &[("definition", query)])];
+        let (old, new) = (view(" SELECT t.a FROM t"), view(" SELECT a FROM t"));
+        assert_eq!(lines(old.clone(), new.clone(), (17, 17)).len(), 1);
+        let expected =
+            ["note: schema query text: PostgreSQL 13 and 17 print queries in different words, so the text of \
+                         these was not compared: view public.v"];
+        assert_eq!(lines(old, new, (13, 17)), expected);
+    }
+
+    #[test]
+    fn an_invalid_index_and_another_version_of_an_extension_are_worth_a_note() {
+        let invalid = vec![object("index", &["public", "broken"], &[], &[("valid", "false")])];
+        assert!(lines(invalid, Vec::new(), (17, 17))[0].starts_with("note: index public.broken"));
+        let extension = |version| vec![object("extension", &["citext"], &[], &[("version", version)])];
+        let expected = ["note: extension citext version: is `1.6` on the source, `1.7` on the target"];
+        assert_eq!(lines(extension("1.6"), extension("1.7"), (13, 17)), expected);
+    }
+}

@@ -1,0 +1,391 @@
+//! The questions to the system catalogs: each row is an object's kind, the parts of its name, its parent's name, and its
+//! aspects as a JSON object. PostgreSQL 10 and newer.
+
+use crate::catalog::{ServerVersion, user_schema};
+
+/// Objects with smaller identifiers were made with the database (`FirstNormalObjectId` in PostgreSQL's sources).
+const FIRST_OF_USERS: u32 = 16_384;
+
+/// All questions, each with what it lists.
+pub(super) fn all(version: ServerVersion) -> Vec<(&'static str, String)> {
+    vec![
+        ("schemas", schemas()),
+        ("relations", relations()),
+        ("columns", columns()),
+        ("indexes", indexes()),
+        ("constraints", constraints()),
+        ("constraints of domains", domain_constraints()),
+        ("sequences", sequences()),
+        ("functions", functions(version)),
+        ("triggers", triggers()),
+        ("rules", rules()),
+        ("policies", policies()),
+        ("types", types()),
+        ("extensions", extensions()),
+        ("event triggers", event_triggers()),
+        ("statistics objects", statistics()),
+        ("publications", publications(version)),
+        ("comments", comments()),
+        ("other objects", others()),
+    ]
+}
+
+/// The condition that no extension brought the object `oid` of the catalog `class`.
+fn own(class: &str, oid: &str) -> String {
+    format!(
+        "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{class}'::regclass AND e.objid = {oid} AND e.deptype = 'e')"
+    )
+}
+
+/// The condition that the relation `c` in the schema `n` is a user's.
+fn own_relation() -> String {
+    format!("c.relpersistence <> 't' AND {} AND {}", user_schema(), own("pg_class", "c.oid"))
+}
+
+/// `public` is there from the beginning and may be gone on one side; what it holds is compared all the same.
+fn schemas() -> String {
+    format!(
+        "SELECT 'schema', ARRAY[n.nspname::text], ARRAY[]::text[], '{{}}'
+         FROM pg_namespace n WHERE n.nspname <> 'public' AND {} AND {}",
+        user_schema(),
+        own("pg_namespace", "n.oid")
+    )
+}
+
+fn relations() -> String {
+    format!(
+        "SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialised view' WHEN 'f' THEN 'foreign table'
+                    ELSE 'table' END,
+                ARRAY[n.nspname::text, c.relname::text], ARRAY[]::text[],
+                json_build_object(
+                    'persistence', c.relpersistence,
+                    'partitioned', c.relkind = 'p',
+                    'row security', c.relrowsecurity,
+                    'forced row security', c.relforcerowsecurity,
+                    'replica identity', c.relreplident,
+                    'options', (SELECT string_agg(option, ', ' ORDER BY option) FROM unnest(c.reloptions) AS option),
+                    'access method', CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(am.amname, 'heap') END,
+                    'row type', nullif(c.reloftype, 0)::regtype,
+                    'partition key', pg_get_partkeydef(c.oid),
+                    'partition bounds', pg_get_expr(c.relpartbound, c.oid),
+                    'parents', (SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno)
+                                FROM pg_inherits i WHERE i.inhrelid = c.oid),
+                    'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
+                    'filled', CASE WHEN c.relkind = 'm' THEN c.relispopulated END,
+                    'foreign options', (SELECT ft.ftoptions FROM pg_foreign_table ft WHERE ft.ftrelid = c.oid))::text
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am am ON am.oid = c.relam
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {}",
+        own_relation()
+    )
+}
+
+/// The position counts living columns only. Children of ordinary inheritance are passed over there: `pg_dump` puts their
+/// inherited columns first.
+fn columns() -> String {
+    format!(
+        "SELECT CASE c.relkind WHEN 'c' THEN 'attribute' ELSE 'column' END,
+                ARRAY[n.nspname::text, c.relname::text, a.attname::text], ARRAY[n.nspname::text, c.relname::text],
+                json_build_object(
+                    'type', format_type(a.atttypid, a.atttypmod),
+                    'not null', a.attnotnull,
+                    'default', pg_get_expr(d.adbin, d.adrelid),
+                    'generated', nullif(to_jsonb(a) ->> 'attgenerated', ''),
+                    'identity', nullif(a.attidentity::text, ''),
+                    'collation', CASE WHEN a.attcollation <> t.typcollation THEN
+                        (SELECT format('%I.%I', cn.nspname, co.collname)
+                         FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace
+                         WHERE co.oid = a.attcollation) END,
+                    'storage', CASE WHEN c.relkind IN ('r', 'p', 'm') THEN a.attstorage END,
+                    'compression', nullif(to_jsonb(a) ->> 'attcompression', ''),
+                    'statistics target', nullif(a.attstattarget, -1),
+                    'options', a.attoptions::text,
+                    'position', CASE WHEN c.relkind <> 'r' OR c.relispartition OR NOT EXISTS
+                        (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
+                        THEN row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum) END)::text
+         FROM pg_attribute a
+         JOIN pg_class c ON c.oid = a.attrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         JOIN pg_type t ON t.oid = a.atttypid
+         LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND {}",
+        own_relation()
+    )
+}
+
+fn indexes() -> String {
+    format!(
+        "SELECT 'index', ARRAY[n.nspname::text, ic.relname::text], ARRAY[n.nspname::text, c.relname::text],
+                json_build_object(
+                    'definition', pg_get_indexdef(i.indexrelid),
+                    'valid', i.indisvalid,
+                    'clustered on', i.indisclustered,
+                    'replica identity', i.indisreplident,
+                    'attached to', (SELECT h.inhparent::regclass FROM pg_inherits h WHERE h.inhrelid = i.indexrelid),
+                    'statistics targets', (SELECT string_agg(format('%s: %s', a.attnum, a.attstattarget), ', '
+                                                             ORDER BY a.attnum)
+                                           FROM pg_attribute a
+                                           WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0))::text
+         FROM pg_index i
+         JOIN pg_class ic ON ic.oid = i.indexrelid
+         JOIN pg_class c ON c.oid = i.indrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p', 'm') AND {}",
+        own_relation()
+    )
+}
+
+/// Without NOT NULL (compared with the columns; constraints since 18), constraint triggers (compared with the triggers),
+/// and those of partitions that follow their parent's foreign key under names of the server's choice.
+fn constraints() -> String {
+    format!(
+        "SELECT 'constraint', ARRAY[n.nspname::text, c.relname::text, con.conname::text],
+                ARRAY[n.nspname::text, c.relname::text],
+                json_build_object('definition', regexp_replace(pg_get_constraintdef(con.oid), ' NOT VALID$', ''),
+                                  'validated', con.convalidated)::text
+         FROM pg_constraint con
+         JOIN pg_class c ON c.oid = con.conrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE con.contype NOT IN ('n', 't')
+           AND NOT (con.contype = 'f' AND coalesce(to_jsonb(con) ->> 'conparentid', '0') <> '0') AND {}",
+        own_relation()
+    )
+}
+
+fn domain_constraints() -> String {
+    format!(
+        "SELECT 'constraint', ARRAY[n.nspname::text, t.typname::text, con.conname::text],
+                ARRAY[n.nspname::text, t.typname::text],
+                json_build_object('definition', regexp_replace(pg_get_constraintdef(con.oid), ' NOT VALID$', ''),
+                                  'validated', con.convalidated)::text
+         FROM pg_constraint con
+         JOIN pg_type t ON t.oid = con.contypid
+         JOIN pg_namespace n ON n.oid = t.typnamespace
+         WHERE con.contype NOT IN ('n', 't') AND {} AND {}",
+        user_schema(),
+        own("pg_type", "t.oid")
+    )
+}
+
+/// Where a sequence stands is compared elsewhere: this is what it is.
+fn sequences() -> String {
+    format!(
+        "SELECT 'sequence', ARRAY[n.nspname::text, c.relname::text], ARRAY[]::text[],
+                json_build_object(
+                    'type', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
+                    'minimum', s.seqmin, 'maximum', s.seqmax, 'cache', s.seqcache, 'cycle', s.seqcycle,
+                    'owned by', (SELECT format('%s.%I', d.refobjid::regclass, a.attname)
+                                 FROM pg_depend d
+                                 JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+                                 WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                                   AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')))::text
+         FROM pg_sequence s
+         JOIN pg_class c ON c.oid = s.seqrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE {}",
+        own_relation()
+    )
+}
+
+fn functions(version: ServerVersion) -> String {
+    // Bodies that the server parsed when the function was made came with 14.
+    let parsed_body = if version.major() >= 14 { "pg_get_function_sqlbody(p.oid)" } else { "NULL" };
+    format!(
+        "SELECT CASE WHEN agg.aggfnoid IS NOT NULL THEN 'aggregate'
+                    WHEN to_jsonb(p) ->> 'prokind' = 'p' THEN 'procedure' ELSE 'function' END,
+                ARRAY[n.nspname::text, format('%s(%s)', p.proname, pg_get_function_identity_arguments(p.oid))],
+                ARRAY[]::text[],
+                json_build_object(
+                    'language', l.lanname,
+                    'arguments', pg_get_function_arguments(p.oid),
+                    'result', pg_get_function_result(p.oid),
+                    'volatility', p.provolatile, 'parallel', p.proparallel, 'strict', p.proisstrict,
+                    'leakproof', p.proleakproof, 'security definer', p.prosecdef,
+                    'cost', p.procost, 'rows', p.prorows,
+                    'settings', p.proconfig::text,
+                    'library', p.probin,
+                    'body', p.prosrc,
+                    'parsed body', {parsed_body},
+                    'aggregate', format('%s, %s, %s, %s', agg.aggtransfn, format_type(agg.aggtranstype, NULL),
+                                        agg.aggfinalfn, agg.agginitval))::text
+         FROM pg_proc p
+         JOIN pg_namespace n ON n.oid = p.pronamespace
+         JOIN pg_language l ON l.oid = p.prolang
+         LEFT JOIN pg_aggregate agg ON agg.aggfnoid = p.oid
+         WHERE {} AND {} AND NOT EXISTS
+               (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')",
+        user_schema(),
+        own("pg_proc", "p.oid")
+    )
+}
+
+/// Without those that the server made itself: foreign keys, and copies on partitions of their parent's triggers.
+fn triggers() -> String {
+    format!(
+        "SELECT 'trigger', ARRAY[n.nspname::text, c.relname::text, t.tgname::text],
+                ARRAY[n.nspname::text, c.relname::text],
+                json_build_object(
+                    'definition', replace(pg_get_triggerdef(t.oid), ' EXECUTE PROCEDURE ', ' EXECUTE FUNCTION '),
+                    'enabled', t.tgenabled)::text
+         FROM pg_trigger t
+         JOIN pg_class c ON c.oid = t.tgrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE NOT t.tgisinternal AND coalesce(to_jsonb(t) ->> 'tgparentid', '0') = '0' AND {}",
+        own_relation()
+    )
+}
+
+fn rules() -> String {
+    format!(
+        "SELECT 'rule', ARRAY[n.nspname::text, c.relname::text, r.rulename::text], ARRAY[n.nspname::text, c.relname::text],
+                json_build_object('definition', pg_get_ruledef(r.oid), 'enabled', r.ev_enabled)::text
+         FROM pg_rewrite r
+         JOIN pg_class c ON c.oid = r.ev_class
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE r.rulename <> '_RETURN' AND {}",
+        own_relation()
+    )
+}
+
+fn policies() -> String {
+    format!(
+        "SELECT 'policy', ARRAY[n.nspname::text, c.relname::text, p.polname::text], ARRAY[n.nspname::text, c.relname::text],
+                json_build_object(
+                    'command', p.polcmd, 'permissive', p.polpermissive,
+                    'roles', (SELECT string_agg(CASE role WHEN 0 THEN 'public' ELSE pg_get_userbyid(role)::text END, ', '
+                                                ORDER BY pg_get_userbyid(role)) FROM unnest(p.polroles) AS role),
+                    'using', pg_get_expr(p.polqual, p.polrelid),
+                    'with check', pg_get_expr(p.polwithcheck, p.polrelid))::text
+         FROM pg_policy p
+         JOIN pg_class c ON c.oid = p.polrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE {}",
+        own_relation()
+    )
+}
+
+/// Without row types of tables, arrays and multiranges: they come with what they belong to.
+fn types() -> String {
+    format!(
+        "SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END,
+                ARRAY[n.nspname::text, t.typname::text], ARRAY[]::text[],
+                json_build_object(
+                    'family', t.typtype,
+                    'labels', (SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
+                               FROM pg_enum e WHERE e.enumtypid = t.oid),
+                    'base', CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
+                    'not null', CASE WHEN t.typtype = 'd' THEN t.typnotnull END,
+                    'default', CASE WHEN t.typtype = 'd' THEN t.typdefault END,
+                    'collation', CASE WHEN t.typtype = 'd' THEN
+                        (SELECT format('%I.%I', cn.nspname, co.collname)
+                         FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace
+                         WHERE co.oid = t.typcollation) END,
+                    'subtype', (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid))::text
+         FROM pg_type t
+         JOIN pg_namespace n ON n.oid = t.typnamespace
+         LEFT JOIN pg_class c ON c.oid = t.typrelid
+         WHERE coalesce(c.relkind = 'c', true) AND t.typtype IN ('b', 'c', 'd', 'e', 'r')
+           AND NOT EXISTS (SELECT FROM pg_type element WHERE element.typarray = t.oid) AND {} AND {}",
+        user_schema(),
+        own("pg_type", "t.oid")
+    )
+}
+
+fn extensions() -> String {
+    "SELECT 'extension', ARRAY[e.extname::text], ARRAY[]::text[],
+            json_build_object('version', e.extversion, 'schema', n.nspname)::text
+     FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+        .into()
+}
+
+fn event_triggers() -> String {
+    format!(
+        "SELECT 'event trigger', ARRAY[t.evtname::text], ARRAY[]::text[],
+                json_build_object('event', t.evtevent, 'tags', t.evttags::text, 'enabled', t.evtenabled,
+                                  'function', t.evtfoid::regprocedure)::text
+         FROM pg_event_trigger t WHERE {}",
+        own("pg_event_trigger", "t.oid")
+    )
+}
+
+fn statistics() -> String {
+    format!(
+        "SELECT 'statistics object', ARRAY[sn.nspname::text, s.stxname::text], ARRAY[n.nspname::text, c.relname::text],
+                json_build_object('definition', pg_get_statisticsobjdef(s.oid),
+                                  'target', nullif(to_jsonb(s) ->> 'stxstattarget', '-1'))::text
+         FROM pg_statistic_ext s
+         JOIN pg_namespace sn ON sn.oid = s.stxnamespace
+         JOIN pg_class c ON c.oid = s.stxrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE {}",
+        own_relation()
+    )
+}
+
+fn publications(version: ServerVersion) -> String {
+    let schemas = if version.major() >= 15 {
+        "(SELECT string_agg(pnnspid::regnamespace::text, ', ' ORDER BY pnnspid::regnamespace::text)
+          FROM pg_publication_namespace WHERE pnpubid = p.oid)"
+    } else {
+        "NULL"
+    };
+    format!(
+        "SELECT 'publication', ARRAY[p.pubname::text], ARRAY[]::text[],
+                json_build_object(
+                    'all tables', p.puballtables, 'insert', p.pubinsert, 'update', p.pubupdate, 'delete', p.pubdelete,
+                    'truncate', coalesce(to_jsonb(p) ->> 'pubtruncate', 'true'),
+                    'through the root', coalesce(to_jsonb(p) ->> 'pubviaroot', 'false'),
+                    'tables', (SELECT string_agg(r.prrelid::regclass::text, ', ' ORDER BY r.prrelid::regclass::text)
+                               FROM pg_publication_rel r WHERE r.prpubid = p.oid),
+                    'schemas', {schemas})::text
+         FROM pg_publication p"
+    )
+}
+
+/// `public` has a comment from the beginning; only another one is a user's.
+fn comments() -> String {
+    format!(
+        "SELECT 'comment', ARRAY['on ' || i.type || ' ' || i.identity],
+                CASE WHEN c.relkind IN ('r', 'p', 'v', 'm', 'f') AND d.objsubid > 0
+                     THEN ARRAY[n.nspname::text, c.relname::text] ELSE ARRAY[]::text[] END,
+                json_build_object('text', d.description)::text
+         FROM pg_description d
+         CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i
+         LEFT JOIN pg_class c ON d.classoid = 'pg_class'::regclass AND c.oid = d.objoid
+         LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE (d.objoid >= {FIRST_OF_USERS}
+                OR d.classoid = 'pg_namespace'::regclass AND i.identity = 'public'
+                   AND d.description <> 'standard public schema')
+           AND d.classoid <> 'pg_extension'::regclass
+           AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classoid AND e.objid = d.objoid AND e.deptype = 'e')"
+    )
+}
+
+/// Everything else that a dump can hold: compared by existence. What the server made with something else (a multirange's
+/// casts) comes with that.
+fn others() -> String {
+    const CATALOGS: [&str; 13] = [
+        "pg_cast",
+        "pg_collation",
+        "pg_conversion",
+        "pg_foreign_data_wrapper",
+        "pg_foreign_server",
+        "pg_language",
+        "pg_opclass",
+        "pg_operator",
+        "pg_opfamily",
+        "pg_transform",
+        "pg_ts_config",
+        "pg_ts_dict",
+        "pg_am",
+    ];
+    let all: Vec<String> =
+        CATALOGS.iter().map(|name| format!("SELECT '{name}'::regclass AS class, oid FROM {name}")).collect();
+    format!(
+        "SELECT i.type, ARRAY[i.identity], ARRAY[]::text[], '{{}}'
+         FROM (SELECT class, oid FROM ({}) AS every WHERE oid >= {FIRST_OF_USERS}) AS o
+         CROSS JOIN LATERAL pg_identify_object(o.class, o.oid, 0) AS i
+         WHERE NOT EXISTS (SELECT FROM pg_depend e
+                           WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype IN ('e', 'i'))",
+        all.join(" UNION ALL ")
+    )
+}

@@ -1,0 +1,182 @@
+//! The settings of a run, resolved: flag, then variable, then file. After this nobody asks the environment again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, Parser as _};
+use common::aws::SideOptions;
+use common::infrastructure::Environment;
+use common::location::Location;
+use common::settings::{LogFormat, Mode, SettingError, Variables};
+
+use crate::args::Args;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result};
+use crate::source::{self, SourceFlags};
+
+/// Everything a run needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What is done.
+    pub mode: Mode,
+    /// The environment's name.
+    pub environment: Option<String>,
+    /// Where rows are read.
+    pub source: Endpoint,
+    /// Where they go.
+    pub target: Endpoint,
+    /// The platform's service and space, for the report.
+    pub platform: Option<String>,
+    /// Tables copied at the same time.
+    pub jobs: usize,
+    /// Sessions on the target that build and verify.
+    pub index_jobs: usize,
+    /// Tables larger than this many bytes are cut.
+    pub segment_bytes_max: u64,
+    /// Empty the target first.
+    pub clean: bool,
+    /// Keep the journal after success.
+    pub keep_journal: bool,
+    /// Name keys of differing rows.
+    pub show_keys: bool,
+    /// Folder of pg_dump and pg_restore.
+    pub pg_bin_dir: Option<PathBuf>,
+    /// Where the report goes.
+    pub report: Option<Location>,
+    /// How the report's bucket is reached, when it goes into one.
+    pub report_store: SideOptions,
+    /// How output looks.
+    pub log_format: LogFormat,
+    /// Between progress lines.
+    pub progress_interval: Duration,
+    /// How much is said.
+    pub verbose: u8,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// A run.
+    Run(Box<Config>),
+    /// Text to show instead: help, version, or clap's own complaint.
+    Show(clap::Error),
+}
+
+impl Config {
+    /// Reads the process' command line and environment.
+    pub fn of_process() -> Result<Request> {
+        let variables = Variables::of_process();
+        variables.refuse_empty(&Args::command())?;
+        match Args::try_parse() {
+            Ok(args) => Self::resolve(args, &variables).map(|config| Request::Run(Box::new(config))),
+            Err(shown) => Ok(Request::Show(shown)),
+        }
+    }
+
+    /// Completes `args` from the variables and the file.
+    pub fn resolve(args: Args, variables: &Variables) -> Result<Self> {
+        let environment = Estate::of(&args)?;
+        let service = args.cf_service.clone().or(environment.service);
+        let flags = SourceFlags {
+            url: args.source.clone(),
+            url_variable: environment.source_variable,
+            service: service.clone(),
+        };
+        let source = source::resolve(&flags, variables)?;
+        let target = resolve_target(&args, environment.target_variable.as_deref(), variables)?;
+        if (&source.host, source.port, &source.database) == (&target.host, target.port, &target.database) {
+            return Err(Error::Setting(SettingError::Invalid {
+                name: "DATABASE_URL".into(),
+                reason: format!("source and target are the same database, {}", target.label()),
+                how: Some("correct one of the two".into()),
+            }));
+        }
+        if args.clean {
+            confirm_clean(&args, &target, environment.protected_prefix.as_deref())?;
+        }
+        let space = args.cf_space.clone().or(environment.space);
+        let platform = service.map(|service| match space {
+            Some(space) => format!("service {service}, space {space}"),
+            None => format!("service {service}"),
+        });
+        let report_store = args.common.report_side();
+        Ok(Self {
+            mode: args.common.mode(),
+            environment: args.common.environment,
+            source,
+            target,
+            platform,
+            jobs: usize::from(args.jobs),
+            index_jobs: usize::from(args.index_jobs),
+            segment_bytes_max: args.split_above.saturating_mul(1_000_000),
+            clean: args.clean,
+            keep_journal: args.keep_journal,
+            show_keys: args.show_keys,
+            pg_bin_dir: args.pg_bin_dir,
+            report_store,
+            report: args.common.report,
+            log_format: args.common.log_format,
+            progress_interval: Duration::from_secs(args.common.progress_interval),
+            verbose: args.common.verbose,
+        })
+    }
+}
+
+fn resolve_target(args: &Args, variable: Option<&str>, variables: &Variables) -> Result<Endpoint, SettingError> {
+    if let Some(url) = &args.target {
+        return source::endpoint_of_flag("--target", "DATABASE_URL", url);
+    }
+    let variable = variable.unwrap_or("DATABASE_URL");
+    match variables.secret(variable)? {
+        Some(url) => Endpoint::parse(url.expose(), variable),
+        None => Err(SettingError::Missing {
+            what: "the target database".into(),
+            how: format!("set {variable} to postgresql://user:password@host:port/database"),
+        }),
+    }
+}
+
+/// `--confirm` must repeat the database's name, or a protected environment's prefix.
+fn confirm_clean(args: &Args, target: &Endpoint, protected_prefix: Option<&str>) -> Result<(), SettingError> {
+    let expected = protected_prefix.unwrap_or(&target.database);
+    if args.confirm.as_deref() == Some(expected) {
+        return Ok(());
+    }
+    Err(SettingError::Invalid {
+        name: "--confirm".into(),
+        reason: "it does not repeat the name of what --clean would empty".into(),
+        how: Some(format!("to drop everything in {}, give --clean --confirm {expected}", target.label())),
+    })
+}
+
+/// What the configuration file says of the environment that was named.
+#[derive(Debug, Default)]
+struct Estate {
+    service: Option<String>,
+    space: Option<String>,
+    source_variable: Option<String>,
+    target_variable: Option<String>,
+    /// Of an environment that is marked protected: what `--confirm` must repeat.
+    protected_prefix: Option<String>,
+}
+
+impl Estate {
+    fn of(args: &Args) -> Result<Self> {
+        let Some(environment) = Environment::load(&args.common.config, args.common.environment.as_deref())? else {
+            return Ok(Self::default());
+        };
+        let Some(database) = environment.database else {
+            return Err(Error::Setting(SettingError::Missing {
+                what: format!("the database of the environment {}", environment.name),
+                how: format!("add [environments.{}.database] to {}", environment.name, args.common.config.display()),
+            }));
+        };
+        Ok(Self {
+            service: database.service,
+            space: database.space,
+            source_variable: database.source_url_variable,
+            target_variable: Some(database.target_url_variable),
+            protected_prefix: environment.protected.then_some(environment.prefix),
+        })
+    }
+}

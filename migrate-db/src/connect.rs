@@ -1,0 +1,304 @@
+//! Sessions: an open connection with its settings pinned, and pools of them.
+//!
+//! Called by everything that talks to a server. A [`Session`] owns its connection's driver: dropping the session
+//! closes the connection and thereby rolls back what was open.
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use common::tasks::Background;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_postgres::types::{FromSqlOwned, ToSql};
+use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result, ServerError, Side};
+use crate::sql;
+use crate::tls::SslMode;
+
+/// Silence on the wire before TCP asks whether the other side still lives: below the 350 s after which AWS NAT
+/// gateways forget a connection.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 6;
+/// Unacknowledged bytes older than this mean that the connection is dead.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Settings that every session has, so that equal content gives equal text on every server (facts: text output is
+/// the same from PostgreSQL 12 to 18 with these pinned), and no server-side limit ends a long copy. A server that does
+/// not know one of them (`transaction_timeout` came with 17) is left alone with it.
+const PINNED: [(&str, &str); 18] = [
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO, YMD"),
+    ("IntervalStyle", "iso_8601"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "3"),
+    ("lc_monetary", "C"),
+    ("search_path", ""),
+    ("row_security", "off"),
+    ("synchronize_seqscans", "off"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("transaction_timeout", "0"),
+    // The server, too, must notice that we are gone: a session of a killed run holds locks until then.
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "6"),
+    ("client_connection_check_interval", "10s"),
+];
+/// On the source nothing can be written by mistake.
+const PINNED_SOURCE: [(&str, &str); 1] = [("default_transaction_read_only", "on")];
+/// On the target a commit need not wait for the disk: what a crash of the server loses, the journal, which is in the
+/// same transaction, loses too.
+const PINNED_TARGET: [(&str, &str); 1] = [("synchronous_commit", "off")];
+
+/// The action in errors of a pool that cannot make a fresh session ready.
+pub const PREPARE: &str = "prepare a session";
+
+/// One open connection. Queries go through the methods, which class their errors.
+pub struct Session {
+    client: Client,
+    side: Side,
+    _driver: Background,
+}
+
+impl Session {
+    /// Connects and pins the settings.
+    pub async fn open(endpoint: &Endpoint, side: Side) -> Result<Self> {
+        let failed = |source: ServerError| Error::Connect { side, endpoint: endpoint.label(), source };
+        // The limit of tokio-postgres covers the TCP connection only; this one covers TLS and the log-in too.
+        let limit = endpoint.connect_timeout;
+        let session = tokio::time::timeout(limit, Self::connect(endpoint, side))
+            .await
+            .unwrap_or_else(|_| Err(failed(ServerError::timeout("connecting", limit))))?;
+        session.pin_settings().await?;
+        Ok(session)
+    }
+
+    async fn connect(endpoint: &Endpoint, side: Side) -> Result<Self> {
+        let failed =
+            |error: tokio_postgres::Error| Error::Connect { side, endpoint: endpoint.label(), source: error.into() };
+        let config = config_for(endpoint);
+        let (client, driver) = match endpoint.tls.client_config(side)? {
+            None => {
+                let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
+                (client, Background::spawn(drive(connection)))
+            }
+            Some(tls) => {
+                let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await.map_err(failed)?;
+                (client, Background::spawn(drive(connection)))
+            }
+        };
+        Ok(Self { client, side, _driver: driver })
+    }
+
+    async fn pin_settings(&self) -> Result<()> {
+        let of_side = match self.side {
+            Side::Source => &PINNED_SOURCE,
+            Side::Target => &PINNED_TARGET,
+        };
+        let values: Vec<String> = PINNED
+            .iter()
+            .chain(of_side)
+            .map(|(name, value)| format!("({}, {})", sql::literal(name), sql::literal(value)))
+            .collect();
+        let statement = format!(
+            "SELECT set_config(pinned.name, pinned.value, false) FROM (VALUES {}) AS pinned (name, value) \
+             WHERE current_setting(pinned.name, true) IS NOT NULL",
+            values.join(", ")
+        );
+        self.execute("pin the session's settings", &statement).await
+    }
+
+    /// Which end this session is with.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Runs one or more statements without parameters. `action` reads `verb object`, for messages.
+    pub async fn execute(&self, action: &str, statements: &str) -> Result<()> {
+        self.client.batch_execute(statements).await.map_err(|error| self.failed(action, error))
+    }
+
+    /// Runs a query.
+    pub async fn query(&self, action: &str, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        self.client.query(statement, parameters).await.map_err(|error| self.failed(action, error))
+    }
+
+    /// Runs a query that gives one value.
+    pub async fn value<T: FromSqlOwned>(
+        &self,
+        action: &str,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<T> {
+        let row = self.client.query_one(statement, parameters).await.map_err(|error| self.failed(action, error))?;
+        row.try_get(0).map_err(|error| self.failed(action, error))
+    }
+
+    /// The error of a statement of this session.
+    pub fn failed(&self, action: &str, error: tokio_postgres::Error) -> Error {
+        Error::Statement { side: self.side, action: action.into(), source: error.into() }
+    }
+
+    /// Whether the server is gone.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+fn config_for(endpoint: &Endpoint) -> Config {
+    let mut config = Config::new();
+    if endpoint.is_unix_socket() {
+        config.host_path(&endpoint.host);
+    } else {
+        config.host(&endpoint.host);
+    }
+    if let Some(address) = endpoint.host_address {
+        config.hostaddr(address);
+    }
+    config
+        .port(endpoint.port)
+        .user(&endpoint.user)
+        .dbname(&endpoint.database)
+        .application_name("migrate-db")
+        .connect_timeout(endpoint.connect_timeout)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES)
+        .tcp_user_timeout(TCP_USER_TIMEOUT)
+        .ssl_mode(match endpoint.tls.mode {
+            SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+            SslMode::Allow | SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => tokio_postgres::config::SslMode::Require,
+        });
+    if let Some(password) = &endpoint.password {
+        config.password(password.expose());
+    }
+    if let Some(options) = &endpoint.options {
+        config.options(options);
+    }
+    config
+}
+
+/// Serves a connection until it ends. Its error is only worth a debug line: whoever waits for an answer gets one too.
+async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        let error = ServerError::from(error);
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// At most so many sessions with one server, opened when first needed and kept.
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<PoolInner>,
+}
+
+struct PoolInner {
+    endpoint: Endpoint,
+    side: Side,
+    /// Statements that make a fresh session ready, for example to import a snapshot.
+    prepare: String,
+    seats: Arc<Semaphore>,
+    idle: Mutex<Vec<Arc<Session>>>,
+    /// The numbers of the seats that are free, the smallest last.
+    free_numbers: Mutex<Vec<usize>>,
+}
+
+/// A session on loan. Give it back with [`Lease::give_back`] when it is in order; dropping it closes the connection.
+pub struct Lease {
+    session: Arc<Session>,
+    seat: Seat,
+}
+
+/// A place in the pool; free again when dropped.
+struct Seat {
+    number: usize,
+    pool: Arc<PoolInner>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    /// A pool of at most `width` sessions; each runs `prepare` (may be empty) once after it was opened.
+    pub fn new(endpoint: &Endpoint, side: Side, width: usize, prepare: String) -> Self {
+        Self {
+            inner: Arc::new(PoolInner {
+                endpoint: endpoint.clone(),
+                side,
+                prepare,
+                seats: Arc::new(Semaphore::new(width)),
+                idle: Mutex::new(Vec::new()),
+                free_numbers: Mutex::new((1..=width).rev().collect()),
+            }),
+        }
+    }
+
+    /// Waits for a free session. First come, first served.
+    pub async fn take(&self) -> Result<Lease> {
+        let permit = Arc::clone(&self.inner.seats)
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::Defect("a pool of sessions was closed".into()))?;
+        let number = self.inner.free_numbers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or(0);
+        let seat = Seat { number, pool: Arc::clone(&self.inner), _permit: permit };
+        while let Some(session) = self.pop_idle() {
+            if !session.is_closed() {
+                return Ok(Lease { session, seat });
+            }
+        }
+        let session = Session::open(&self.inner.endpoint, self.inner.side).await?;
+        if !self.inner.prepare.is_empty() {
+            session.execute(PREPARE, &self.inner.prepare).await?;
+        }
+        Ok(Lease { session: Arc::new(session), seat })
+    }
+
+    fn pop_idle(&self) -> Option<Arc<Session>> {
+        self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.pool.free_numbers.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
+    }
+}
+
+impl Lease {
+    /// The number of its seat in the pool, from 1: the lane in the timeline.
+    pub fn number(&self) -> usize {
+        self.seat.number
+    }
+
+    /// The session, for a task of its own. Whoever has it must be done before the lease is given back.
+    pub fn session(&self) -> Arc<Session> {
+        Arc::clone(&self.session)
+    }
+
+    /// Returns the session to the pool for the next taker.
+    pub fn give_back(self) {
+        let Self { session, seat } = self;
+        seat.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+}
+
+impl Deref for Lease {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}

@@ -1,0 +1,163 @@
+//! One table from end to end: segments copied, indexes built, content verified, statistics taken.
+//!
+//! A segment is one transaction on the target: rows and journal line together. Called by `run`.
+
+use std::time::Instant;
+
+use common::digest::RowDigest;
+use common::error::OperatorError as _;
+use common::finding::{Finding, FindingKind};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::journal::{self, SegmentLine};
+use crate::plan::TablePlan;
+use crate::record::TableRecord;
+use crate::segment::{self, Range};
+use crate::snapshot::lost_snapshot;
+use crate::stream as rows;
+use crate::{index, verify};
+
+/// Below this size a table is copied without `FREEZE`: emptying it first would cost more than it saves.
+const FREEZE_ABOVE_BYTES: u64 = 1 << 20;
+
+/// Brings one table over, from wherever the journal says that it stands.
+///
+/// A permanent error of this table is recorded and the others go on; errors that stop the run are returned.
+pub async fn migrate_table(context: &Context, plan: &TablePlan, lines: &[SegmentLine]) -> Result<TableRecord> {
+    let started = Instant::now();
+    let name = &plan.table.name;
+    let mut record = TableRecord {
+        name: name.clone(),
+        source: None,
+        target: None,
+        copied_segment_count: 0,
+        failure: None,
+        seconds: 0.0,
+    };
+    let outcome = bring_over(context, plan, lines, &mut record).await;
+    record.seconds = started.elapsed().as_secs_f64();
+    context.progress.add_items(1);
+    match outcome {
+        Ok(()) => Ok(record),
+        Err(error @ Error::Statement { .. }) if error.class() == common::error::Class::Permanent => {
+            let message = common::error::describe(&error);
+            context.recorder.finding(Finding::new(
+                FindingKind::Error,
+                format!("table {name}"),
+                "copy",
+                one_line(&message),
+            ));
+            record.failure = Some(one_line(&message));
+            Ok(record)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn one_line(message: &str) -> String {
+    message.trim_start_matches("error: ").lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}
+
+async fn bring_over(
+    context: &Context,
+    plan: &TablePlan,
+    lines: &[SegmentLine],
+    record: &mut TableRecord,
+) -> Result<()> {
+    let kept = confirm(context, plan, lines).await?;
+    let pending: Vec<usize> = (0..lines.len()).filter(|number| kept[*number].is_none()).collect();
+    record.copied_segment_count = pending.len();
+    let whole = lines.len() == 1;
+    let copied: Vec<RowDigest> = stream::iter(pending)
+        .map(|number| copy_segment(context, plan, number, lines[number].range, whole))
+        .buffer_unordered(lines.len().max(1))
+        .try_collect()
+        .await?;
+    let source: RowDigest = kept.iter().flatten().copied().chain(copied).sum();
+    record.source = Some(source);
+    context.settle(plan.table.bytes, source.bytes);
+    let (built, target) = tokio::join!(index::build_all(context, &plan.table), verify::digest_target(context, plan));
+    built?;
+    let target = target?;
+    record.target = Some(target);
+    if source != target {
+        context.recorder.finding(verify::content_differs(plan, source, target));
+    }
+    index::analyze(context, &plan.table.name).await
+}
+
+/// Looks at the segments that the journal calls finished: they count only if the source still holds what was copied,
+/// seen in this run's snapshot. If one of them has changed, the whole table starts again. Gives the digests of what
+/// may stay, by segment.
+async fn confirm(context: &Context, plan: &TablePlan, lines: &[SegmentLine]) -> Result<Vec<Option<RowDigest>>> {
+    let finished: Vec<Option<RowDigest>> = lines.iter().map(|line| line.finished).collect();
+    if finished.iter().all(Option::is_none) {
+        return Ok(finished);
+    }
+    let unchanged: Vec<bool> =
+        stream::iter(lines.iter().filter_map(|line| line.finished.map(|digest| (line.range, digest))))
+            .map(|(range, digest)| async move {
+                let now = verify::digest_source(context, plan, range).await?;
+                Ok::<_, Error>(now == digest)
+            })
+            .buffer_unordered(lines.len())
+            .try_collect()
+            .await?;
+    if unchanged.into_iter().all(|unchanged| unchanged) {
+        return Ok(finished);
+    }
+    let name = &plan.table.name;
+    tracing::info!(table = %name, "the source has changed since this table was copied: it is copied again");
+    context
+        .with_session(&context.builders, async |session, _| {
+            index::drop_references(session, name).await?;
+            journal::reset_table(session, name).await
+        })
+        .await?;
+    Ok(vec![None; lines.len()])
+}
+
+/// Copies one segment, exactly once: when the answer to a commit is lost, the journal tells what became of it.
+async fn copy_segment(
+    context: &Context,
+    plan: &TablePlan,
+    number: usize,
+    range: Range,
+    whole: bool,
+) -> Result<RowDigest> {
+    let name = &plan.table.name;
+    context
+        .with_session(&context.readers, async |reader, attempt| {
+            let writer = context.writers.take().await?;
+            if attempt > 1
+                && let Some(digest) = journal::finished_digest(&writer, name, number).await?
+            {
+                writer.give_back();
+                return Ok(digest);
+            }
+            let _working = context.progress.working_on(name.to_string());
+            let started = Instant::now();
+            let freeze = whole && plan.table.bytes >= FREEZE_ABOVE_BYTES;
+            let begin = if freeze { format!("BEGIN; TRUNCATE ONLY {}", name.sql()) } else { "BEGIN".into() };
+            writer.execute(&format!("begin a segment of {name}"), &begin).await?;
+            let columns = segment::column_list(&plan.table);
+            let from = rows::End {
+                session: reader.session(),
+                statement: segment::copy_out(name, &columns, range, plan.format),
+            };
+            let to = rows::End {
+                session: writer.session(),
+                statement: segment::copy_in(name, &columns, plan.format, freeze),
+            };
+            let digest = rows::copy(from, to, plan.format, context.surroundings()).await?;
+            let finish = format!("{}; COMMIT", journal::finish_segment(name, number, digest));
+            writer.execute(&format!("commit a segment of {name}"), &finish).await?;
+            context.recorder.span(format!("copy {}", writer.number()), "copy", name.to_string(), started);
+            writer.give_back();
+            Ok(digest)
+        })
+        .await
+        .map_err(lost_snapshot)
+}

@@ -1,0 +1,199 @@
+//! Indexes and the constraints behind them, foreign keys, statistics: what is made once the rows are there.
+//!
+//! Everything here may be run twice: what exists already is left alone.
+
+use std::time::Instant;
+
+use common::error::{Class, OperatorError as _};
+use common::finding::{Finding, FindingKind};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio_postgres::error::SqlState;
+
+use crate::catalog::{ForeignKey, Index, RelationName, Table};
+use crate::connect::Session;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::sql;
+
+/// Builds all indexes of a table at once (within the pool's width), then the constraints that they serve.
+///
+/// An index that cannot be built is a finding; the others are built all the same.
+pub async fn build_all(context: &Context, table: &Table) -> Result<()> {
+    let built: Vec<Option<&Index>> = stream::iter(&table.indexes)
+        .map(|index| async move {
+            match build(context, index).await {
+                Ok(()) => Ok(Some(index)),
+                Err(error) => record_failure(context, format!("index {}", index.name), "build", error).map(|()| None),
+            }
+        })
+        .buffered(table.indexes.len().max(1))
+        .try_collect()
+        .await?;
+    for index in built.into_iter().flatten() {
+        if let Err(error) = complete(context, table, index).await {
+            record_failure(context, format!("index {}", index.name), "constraint", error)?;
+        }
+    }
+    Ok(())
+}
+
+/// A permanent error of one object becomes a finding; anything else goes on up.
+fn record_failure(context: &Context, item: String, aspect: &str, error: Error) -> Result<()> {
+    match error {
+        Error::Statement { ref source, .. } if error.class() == Class::Permanent => {
+            context.recorder.finding(Finding::new(FindingKind::Error, item, aspect, source.to_string()));
+            Ok(())
+        }
+        error => Err(error),
+    }
+}
+
+async fn build(context: &Context, index: &Index) -> Result<()> {
+    context
+        .with_session(&context.builders, async |session, _| {
+            let started = Instant::now();
+            let action = format!("build the index {}", index.name);
+            match session.execute(&action, &index.definition).await {
+                // CREATE INDEX is atomic: one that exists under this name is whole.
+                Err(Error::Statement { source, .. }) if source.code() == Some(&SqlState::DUPLICATE_TABLE) => Ok(()),
+                Ok(()) => {
+                    context.recorder.span(
+                        format!("build {}", session.number()),
+                        "index",
+                        index.name.to_string(),
+                        started,
+                    );
+                    Ok(())
+                }
+                failed => failed,
+            }
+        })
+        .await
+}
+
+async fn complete(context: &Context, table: &Table, index: &Index) -> Result<()> {
+    context
+        .with_session(&context.builders, async |session, _| {
+            if let Some(constraint) = &index.constraint
+                && !constraint_exists(session, &table.name, &constraint.name).await?
+            {
+                let kind = if constraint.primary { "PRIMARY KEY" } else { "UNIQUE" };
+                let deferrable = match (constraint.deferrable, constraint.deferred) {
+                    (true, true) => " DEFERRABLE INITIALLY DEFERRED",
+                    (true, false) => " DEFERRABLE",
+                    _ => "",
+                };
+                let statement = format!(
+                    "ALTER TABLE ONLY {} ADD CONSTRAINT {} {kind} USING INDEX {}{deferrable}",
+                    table.name.sql(),
+                    sql::identifier(&constraint.name),
+                    sql::identifier(&index.name.name),
+                );
+                session
+                    .execute(&format!("add the constraint {} to {}", constraint.name, table.name), &statement)
+                    .await?;
+            }
+            if index.completions.is_empty() {
+                return Ok(());
+            }
+            session.execute(&format!("complete the index {}", index.name), &index.completions.join("; ")).await
+        })
+        .await
+}
+
+async fn constraint_exists(session: &Session, table: &RelationName, name: &str) -> Result<bool> {
+    let statement = "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND conname = $2)";
+    session.value("look for a constraint", statement, &[&table.sql(), &name]).await
+}
+
+/// Takes statistics, so that the first query after the cutover is planned as the last one before it was.
+pub async fn analyze(context: &Context, table: &RelationName) -> Result<()> {
+    context
+        .with_session(&context.builders, async |session, _| {
+            let started = Instant::now();
+            session.execute(&format!("analyze {table}"), &format!("ANALYZE {}", table.sql())).await?;
+            context.recorder.span(format!("build {}", session.number()), "analyze", table.to_string(), started);
+            Ok(())
+        })
+        .await
+}
+
+/// Adds the foreign keys, unchecked and therefore fast, then checks them all at once. A violated one stays `NOT VALID`,
+/// and a finding says so.
+pub async fn foreign_keys(context: &Context, keys: &[ForeignKey]) -> Result<()> {
+    // One after the other: adding takes strong locks on both tables, and keys of the same tables would wait in circles.
+    for key in keys {
+        if let Err(error) = add_foreign_key(context, key).await {
+            record_failure(context, format!("foreign key {} of {}", key.name, key.table), "constraint", error)?;
+        }
+    }
+    let unchecked = keys.iter().filter(|key| key.validated);
+    stream::iter(unchecked)
+        .map(|key| async move {
+            match validate(context, key).await {
+                Ok(()) => Ok(()),
+                Err(Error::Statement { source, .. }) if source.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => {
+                    let detail = format!("{source}; the source's own rows violate it, so it was left NOT VALID");
+                    let item = format!("foreign key {} of {}", key.name, key.table);
+                    context.recorder.finding(Finding::new(FindingKind::Error, item, "constraint", detail));
+                    Ok(())
+                }
+                Err(error) => {
+                    record_failure(context, format!("foreign key {} of {}", key.name, key.table), "constraint", error)
+                }
+            }
+        })
+        .buffer_unordered(keys.len().max(1))
+        .try_collect()
+        .await
+}
+
+async fn add_foreign_key(context: &Context, key: &ForeignKey) -> Result<()> {
+    context
+        .with_session(&context.builders, async |session, _| {
+            if constraint_exists(session, &key.table, &key.name).await? {
+                return Ok(());
+            }
+            let statement = format!(
+                "ALTER TABLE ONLY {} ADD CONSTRAINT {} {} NOT VALID",
+                key.table.sql(),
+                sql::identifier(&key.name),
+                key.definition
+            );
+            session.execute(&format!("add the foreign key {} to {}", key.name, key.table), &statement).await
+        })
+        .await
+}
+
+async fn validate(context: &Context, key: &ForeignKey) -> Result<()> {
+    context
+        .with_session(&context.builders, async |session, _| {
+            let started = Instant::now();
+            let statement =
+                format!("ALTER TABLE {} VALIDATE CONSTRAINT {}", key.table.sql(), sql::identifier(&key.name));
+            session.execute(&format!("check the foreign key {} of {}", key.name, key.table), &statement).await?;
+            let label = format!("{} of {}", key.name, key.table);
+            context.recorder.span(format!("build {}", session.number()), "constraint", label, started);
+            Ok(())
+        })
+        .await
+}
+
+/// Removes the foreign keys that refer to a table, so that it can be emptied. They are added again at the end.
+///
+/// One that refers to a partitioned table refers to each partition through a copy, which goes with the original only.
+pub async fn drop_references(session: &Session, table: &RelationName) -> Result<()> {
+    let statement = "WITH RECURSIVE key AS (
+                         SELECT oid, conrelid, conname, conparentid FROM pg_constraint
+                         WHERE contype = 'f' AND confrelid = to_regclass($1)
+                         UNION
+                         SELECT p.oid, p.conrelid, p.conname, p.conparentid
+                         FROM pg_constraint p JOIN key ON p.oid = key.conparentid)
+                     SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
+                     FROM key WHERE conparentid = 0";
+    let rows = session.query("list the foreign keys that refer to a table", statement, &[&table.sql()]).await?;
+    for row in rows {
+        session.execute(&format!("remove a foreign key that refers to {table}"), row.get(0)).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! The plan: what will be copied, how, and in which order. A value: printable, countable, testable without a server.
+
+use std::fmt::Write as _;
+
+use common::units;
+use sha2::{Digest as _, Sha256};
+
+use crate::catalog::{Catalog, ForeignKey, LeftOut, RelationName, ServerVersion, Table};
+use crate::segment::{self, Format, Range};
+
+/// The plan of a whole migration.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The tables, biggest first.
+    pub tables: Vec<TablePlan>,
+    /// What stays behind, with reasons.
+    pub left_out: Vec<LeftOut>,
+    /// Sequences whose position is carried over.
+    pub sequences: Vec<RelationName>,
+    /// Materialised views that are filled anew.
+    pub materialized_views: Vec<RelationName>,
+    /// Foreign keys, checked last.
+    pub foreign_keys: Vec<ForeignKey>,
+}
+
+/// The plan for one table.
+#[derive(Debug, Clone)]
+pub struct TablePlan {
+    /// The table on the source.
+    pub table: Table,
+    /// How its rows travel.
+    pub format: Format,
+    /// Why they travel as text, where they do.
+    pub text_reason: Option<String>,
+    /// The slices it is copied in, at least one.
+    pub ranges: Vec<Range>,
+}
+
+/// Makes the plan for everything in `catalog`.
+pub fn make(catalog: Catalog, version: ServerVersion, segment_bytes_max: u64) -> Plan {
+    let mut tables: Vec<TablePlan> =
+        catalog.tables.into_iter().map(|table| plan_table(table, version, segment_bytes_max)).collect();
+    tables.sort_by(|a, b| b.table.bytes.cmp(&a.table.bytes).then_with(|| a.table.name.cmp(&b.table.name)));
+    Plan {
+        tables,
+        left_out: catalog.left_out,
+        sequences: catalog.sequences,
+        materialized_views: catalog.materialized_views,
+        foreign_keys: catalog.foreign_keys,
+    }
+}
+
+fn plan_table(table: Table, version: ServerVersion, segment_bytes_max: u64) -> TablePlan {
+    let text_reason = table.columns.iter().find_map(|column| {
+        column.column_type.text_reason.as_ref().map(|reason| format!("column {}: {reason}", column.name))
+    });
+    TablePlan {
+        format: if text_reason.is_some() { Format::Text } else { Format::Binary },
+        text_reason,
+        ranges: segment::cut(&table, version, segment_bytes_max),
+        table,
+    }
+}
+
+impl Plan {
+    /// Bytes of all tables on the source's disk.
+    pub fn bytes(&self) -> u64 {
+        self.tables.iter().map(|plan| plan.table.bytes).sum()
+    }
+
+    /// Number of segments.
+    pub fn segment_count(&self) -> usize {
+        self.tables.iter().map(|plan| plan.ranges.len()).sum()
+    }
+
+    /// Number of indexes that we build.
+    pub fn index_count(&self) -> usize {
+        self.tables.iter().map(|plan| plan.table.indexes.len()).sum()
+    }
+
+    /// A digest of what is copied and in which form: tables, columns and their types. Two runs with different values
+    /// must not share a journal. How tables are cut is not part of it, since tables grow.
+    pub fn fingerprint(&self) -> String {
+        let mut lines: Vec<String> = self.tables.iter().map(TablePlan::fingerprint_line).collect();
+        lines.sort();
+        hex::encode(Sha256::digest(lines.join("\n")))
+    }
+
+    /// The plan for a person: what a dry run prints.
+    pub fn describe(&self) -> String {
+        let mut text = format!(
+            "{} tables, {} on the source's disk, in {} segments; {} indexes, {} foreign keys, {} sequences, {} materialised views\n",
+            units::count(self.tables.len() as u64),
+            units::bytes(self.bytes()),
+            units::count(self.segment_count() as u64),
+            units::count(self.index_count() as u64),
+            units::count(self.foreign_keys.len() as u64),
+            units::count(self.sequences.len() as u64),
+            units::count(self.materialized_views.len() as u64),
+        );
+        for plan in &self.tables {
+            let segments = match plan.ranges.len() {
+                1 => String::new(),
+                count => format!(", {count} segments"),
+            };
+            let reason = plan.text_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  copy {}: {}, {}{segments}{reason}",
+                plan.table.name,
+                units::bytes(plan.table.bytes),
+                plan.format.word(),
+            );
+        }
+        for left_out in &self.left_out {
+            let _ = writeln!(text, "  leave {}: {}", left_out.name, left_out.reason);
+        }
+        text
+    }
+}
+
+impl TablePlan {
+    fn fingerprint_line(&self) -> String {
+        let columns: Vec<String> =
+            self.table.columns.iter().map(|column| format!("{:?} {}", column.name, column.column_type.name)).collect();
+        format!("{} {} {}", self.table.name.sql(), self.format.word(), columns.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Column, ColumnType};
+
+    pub(crate) fn table(name: &str, bytes: u64, text_reason: Option<&str>) -> Table {
+        let column_type =
+            ColumnType { name: "integer".into(), text_reason: text_reason.map(Into::into), holds_float: false };
+        Table {
+            oid: 1,
+            name: RelationName { schema: "public".into(), name: name.into() },
+            columns: vec![Column { name: "id".into(), column_type }],
+            generated_columns: Vec::new(),
+            key: vec!["id".into()],
+            bytes,
+            blocks: bytes / 8192,
+            heap: true,
+            indexes: Vec::new(),
+        }
+    }
+
+    fn plan(version: i32) -> Plan {
+        let tables = vec![
+            table("small", 8192, None),
+            table("odd", 16384, Some("type citext is odd")),
+            table("big", 10 << 20, None),
+        ];
+        make(Catalog { tables, ..Catalog::default() }, ServerVersion(version), 4 << 20)
+    }
+
+    #[test]
+    fn the_biggest_table_comes_first_in_segments() {
+        let plan = plan(170_004);
+        insta::assert_snapshot!(plan.describe(), @r"
+        3 tables, 10.5 MB on the source's disk, in 5 segments; 0 indexes, 0 foreign keys, 0 sequences, 0 materialised views
+          copy public.big: 10.5 MB, binary, 3 segments
+          copy public.odd: 16.4 kB, text (column id: type citext is odd)
+          copy public.small: 8.2 kB, binary
+        ");
+    }
+
+    #[test]
+    fn an_old_server_gets_whole_tables() {
+        assert_eq!(plan(130_011).segment_count(), 3);
+    }
+
+    #[test]
+    fn the_fingerprint_tells_columns_but_not_sizes() {
+        let grown = make(
+            Catalog { tables: vec![table("a", 1 << 30, None)], ..Catalog::default() },
+            ServerVersion(170_000),
+            1 << 20,
+        );
+        let small = make(
+            Catalog { tables: vec![table("a", 8192, None)], ..Catalog::default() },
+            ServerVersion(170_000),
+            1 << 20,
+        );
+        let text = make(
+            Catalog { tables: vec![table("a", 8192, Some("x"))], ..Catalog::default() },
+            ServerVersion(170_000),
+            1 << 20,
+        );
+        assert_eq!(grown.fingerprint(), small.fingerprint());
+        assert_ne!(text.fingerprint(), small.fingerprint());
+    }
+}

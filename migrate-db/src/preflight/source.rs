@@ -1,0 +1,114 @@
+//! Checks of the source: everything in it must be readable, and read in full.
+
+use common::report::Check;
+use common::units;
+
+use super::{names, some};
+use crate::catalog::{Catalog, user_schema};
+use crate::connect::Session;
+use crate::error::Result;
+
+/// The role may read every table and sequence.
+pub(super) async fn readable(session: &Session, catalog: &Catalog) -> Result<Check> {
+    let statement = format!(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND {}
+           AND NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind
+               WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END)
+         ORDER BY 1",
+        user_schema()
+    );
+    let unreadable = names(session, "look for what cannot be read", &statement).await?;
+    if unreadable.is_empty() {
+        let tables = units::count(catalog.tables.len() as u64);
+        return Ok(Check::pass("source is readable", format!("{tables} tables, {}", units::bytes(catalog.bytes()))));
+    }
+    let user: String = session.value("read the role", "SELECT format('%I', current_user)", &[]).await?;
+    Ok(Check::fail(
+        "source is readable",
+        format!("the role {user} may not read {}", some(&unreadable)),
+        format!(
+            "on the source, as the owner: GRANT USAGE ON SCHEMA … TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA … TO {user}; GRANT SELECT ON ALL SEQUENCES IN SCHEMA … TO {user}"
+        ),
+    ))
+}
+
+/// No policy hides rows from the role. Without this check such a table would arrive empty, without a word.
+pub(super) async fn row_security(session: &Session) -> Result<Check> {
+    let statement = format!(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity AND {} AND row_security_active(c.oid) ORDER BY 1",
+        user_schema()
+    );
+    // row_security_active answers false while row_security is off; the question is what the policies would do.
+    session.execute("switch row security on for a look", "SET LOCAL row_security = on").await?;
+    let hidden = names(session, "look for row security", &statement).await;
+    session.execute("switch row security off again", "SET LOCAL row_security = off").await?;
+    let hidden = hidden?;
+    if hidden.is_empty() {
+        return Ok(Check::pass("row security", "no policy hides rows from the role"));
+    }
+    let user: String = session.value("read the role", "SELECT format('%I', current_user)", &[]).await?;
+    Ok(Check::fail(
+        "row security",
+        format!("policies may hide rows from the role {user} in {}", some(&hidden)),
+        format!("read as the tables' owner, or on the source, as a superuser: ALTER ROLE {user} BYPASSRLS"),
+    ))
+}
+
+/// Text is converted to UTF-8 on the way and back: a source without an encoding cannot promise that it is text at all.
+pub(super) async fn encoding(source: &Session, target: &Session) -> Result<Check> {
+    let statement = "SELECT current_setting('server_encoding')";
+    let from: String = source.value("read the encoding", statement, &[]).await?;
+    let to: String = target.value("read the encoding", statement, &[]).await?;
+    let seen = format!("source {from}, target {to}");
+    if from == "SQL_ASCII" {
+        return Ok(Check::warn(
+            "encoding",
+            format!("{seen}: the source does not say what its text is"),
+            "bytes that are not UTF-8 will be refused by the target; find them before the cutover",
+        ));
+    }
+    if to != "UTF8" && to != from {
+        return Ok(Check::warn(
+            "encoding",
+            format!("{seen}: the target may lack characters that the source has"),
+            "create the target database with ENCODING 'UTF8'",
+        ));
+    }
+    Ok(Check::pass("encoding", seen))
+}
+
+/// Indexes that the source itself does not trust are left behind, as pg_dump does.
+pub(super) async fn invalid_indexes(session: &Session) -> Result<Check> {
+    let statement = format!(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE NOT (i.indisvalid AND i.indisready) AND c.relkind = 'i' AND {} ORDER BY 1",
+        user_schema()
+    );
+    let invalid = names(session, "look for invalid indexes", &statement).await?;
+    if invalid.is_empty() {
+        return Ok(Check::pass("indexes", "all valid on the source"));
+    }
+    Ok(Check::warn(
+        "indexes",
+        format!("not valid on the source, and left behind: {}", some(&invalid)),
+        "REINDEX or DROP INDEX them on the source, if they are wanted",
+    ))
+}
+
+/// Large objects are not carried yet: a source that has some is refused rather than emptied of them in silence.
+pub(super) fn large_objects(catalog: &Catalog) -> Check {
+    match catalog.large_object_count {
+        0 => Check::pass("large objects", "none"),
+        count => Check::fail(
+            "large objects",
+            format!(
+                "the source holds {} large objects, which this version does not carry",
+                units::count(count.unsigned_abs())
+            ),
+            "move them into bytea columns or remove them (vacuumlo finds those that nothing refers to)",
+        ),
+    }
+}

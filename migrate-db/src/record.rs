@@ -1,0 +1,93 @@
+//! What happened, as the workers saw it: the raw material of the report.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use common::digest::RowDigest;
+use common::finding::Finding;
+use common::report::{Lane, Span};
+
+use crate::catalog::RelationName;
+
+/// More spans than this are thinned out: the shortest say least in a picture.
+const SPANS_MAX: usize = 3_000;
+
+/// The record of one table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableRecord {
+    /// The table.
+    pub name: RelationName,
+    /// The source's digest.
+    pub source: Option<RowDigest>,
+    /// The target's digest.
+    pub target: Option<RowDigest>,
+    /// Segments copied by this start of the run; the others were there.
+    pub copied_segment_count: usize,
+    /// Why it could not be copied or compared.
+    pub failure: Option<String>,
+    /// Seconds from its first segment to its verification.
+    pub seconds: f64,
+}
+
+/// Collects findings and times from all workers.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    started: Instant,
+    findings: Mutex<Vec<Finding>>,
+    spans: Mutex<Vec<(String, Span)>>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        let inner = Inner { started: Instant::now(), findings: Mutex::default(), spans: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+impl Recorder {
+    /// Something to report.
+    pub fn finding(&self, finding: Finding) {
+        self.inner.findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+    }
+
+    /// All findings so far, in a stable order.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings = self.inner.findings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        findings.sort_by(|a, b| (a.kind, &a.item, &a.aspect).cmp(&(b.kind, &b.item, &b.aspect)));
+        findings
+    }
+
+    /// Something took from `start` until now on `lane`.
+    pub fn span(&self, lane: impl Into<String>, kind: &str, label: impl Into<String>, start: Instant) {
+        let millis = |instant: Instant| {
+            u64::try_from(instant.duration_since(self.inner.started).as_millis()).unwrap_or(u64::MAX)
+        };
+        let span =
+            Span { label: label.into(), kind: kind.into(), start_ms: millis(start), end_ms: millis(Instant::now()) };
+        let mut spans = self.inner.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.push((lane.into(), span));
+        if spans.len() > 2 * SPANS_MAX {
+            spans.sort_by_key(|(_, span)| std::cmp::Reverse(span.end_ms - span.start_ms));
+            spans.truncate(SPANS_MAX);
+        }
+    }
+
+    /// The timeline: lanes by name, spans by start.
+    pub fn timeline(&self) -> Vec<Lane> {
+        let mut lanes: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+        for (lane, span) in self.inner.spans.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            lanes.entry(lane.clone()).or_default().push(span.clone());
+        }
+        let lane = |(name, mut spans): (String, Vec<Span>)| {
+            spans.sort_by_key(|span| (span.start_ms, span.end_ms));
+            Lane { name, spans }
+        };
+        lanes.into_iter().map(lane).collect()
+    }
+}

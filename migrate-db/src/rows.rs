@@ -1,0 +1,107 @@
+//! Rows within a COPY stream: finds them without parsing them, and splits one into its fields.
+//!
+//! PostgreSQL sends one `CopyData` message per row (protocol documentation, "COPY Operations"). Text rows are the
+//! whole message; in binary form the first message begins with a header and the last is a trailer. Pure: no I/O.
+
+use crate::segment::Format;
+
+/// The 11 bytes that open a binary COPY stream.
+const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
+/// Signature, flags, length of the header's extension.
+const FIXED_HEADER_LEN: usize = 19;
+/// A field count of -1 ends the stream.
+const TRAILER: [u8; 2] = [0xff, 0xff];
+
+/// The stream is not what the documentation promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// A binary stream does not begin with its signature.
+    #[error("the server's COPY stream does not begin as a binary stream should")]
+    Header,
+    /// A row ends before its fields do.
+    #[error("a row of the server's COPY stream is cut off")]
+    Truncated,
+}
+
+/// Finds the row in each message of one stream.
+#[derive(Debug)]
+pub struct RowFinder {
+    format: Format,
+    header_pending: bool,
+}
+
+impl RowFinder {
+    /// For a stream in `format`, from its first message on.
+    pub const fn new(format: Format) -> Self {
+        Self { format, header_pending: matches!(format, Format::Binary) }
+    }
+
+    /// The row in `message`; `None` for the header alone and for the trailer.
+    #[inline]
+    pub fn row<'a>(&mut self, message: &'a [u8]) -> Result<Option<&'a [u8]>, RowError> {
+        if matches!(self.format, Format::Text) {
+            return Ok(Some(message));
+        }
+        let mut row = message;
+        if self.header_pending {
+            row = after_header(message)?;
+            self.header_pending = false;
+        }
+        Ok((!row.is_empty() && row != TRAILER).then_some(row))
+    }
+}
+
+fn after_header(message: &[u8]) -> Result<&[u8], RowError> {
+    if !message.starts_with(SIGNATURE) || message.len() < FIXED_HEADER_LEN {
+        return Err(RowError::Header);
+    }
+    let extension = u32::from_be_bytes([message[15], message[16], message[17], message[18]]) as usize;
+    message.get(FIXED_HEADER_LEN + extension..).ok_or(RowError::Header)
+}
+
+/// The fields of a row in text form, still escaped; `\N` is NULL. An escaped tab is `\t`, so a tab always separates.
+pub fn text_fields(row: &[u8]) -> impl Iterator<Item = &[u8]> {
+    row.strip_suffix(b"\n").unwrap_or(row).split(|byte| *byte == b'\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> Vec<u8> {
+        [SIGNATURE.as_slice(), &[0; 8]].concat()
+    }
+
+    #[test]
+    fn the_header_may_share_a_message_with_the_first_row_or_not() {
+        let row = [0, 1, 0, 0, 0, 1, 42];
+        let mut finder = RowFinder::new(Format::Binary);
+        assert_eq!(finder.row(&[header(), row.to_vec()].concat()), Ok(Some(row.as_slice())));
+        assert_eq!(finder.row(&row), Ok(Some(row.as_slice())));
+        assert_eq!(finder.row(&TRAILER), Ok(None));
+        let mut finder = RowFinder::new(Format::Binary);
+        assert_eq!(finder.row(&header()), Ok(None));
+        assert_eq!(finder.row(&row), Ok(Some(row.as_slice())));
+    }
+
+    #[test]
+    fn an_empty_table_has_no_row() {
+        let mut finder = RowFinder::new(Format::Binary);
+        assert_eq!(finder.row(&[header(), TRAILER.to_vec()].concat()), Ok(None));
+    }
+
+    #[test]
+    fn another_stream_is_refused() {
+        assert_eq!(RowFinder::new(Format::Binary).row(b"1\tone\n"), Err(RowError::Header));
+        let mut long_extension = header();
+        long_extension[15] = 1;
+        assert_eq!(RowFinder::new(Format::Binary).row(&long_extension), Err(RowError::Header));
+    }
+
+    #[test]
+    fn text_rows_are_split_at_tabs() {
+        let fields: Vec<&[u8]> = text_fields(b"1\t\\N\t\ta\\tb\n").collect();
+        assert_eq!(fields, [b"1".as_slice(), b"\\N", b"", b"a\\tb"]);
+        assert_eq!(text_fields(b"\n").count(), 1);
+    }
+}

@@ -1,0 +1,371 @@
+//! The run: preflight, plan, copy, verify, in the order that the house draws.
+//!
+//! Called by `outcome`, which turns the [`State`] that is left behind into the report, whatever the end was.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use common::finding::{Finding, FindingKind, Verdict};
+use common::progress::Progress;
+use common::report::{Check, CheckOutcome};
+use common::settings::Mode;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::{self, RelationName, ServerVersion};
+use crate::client_tools::ClientTools;
+use crate::compare;
+use crate::config::Config;
+use crate::connect::{Pool, Session};
+use crate::context::Context;
+use crate::error::{Error, Result, Side};
+use crate::forecast::Forecast;
+use crate::journal::{self, Journal, Step};
+use crate::plan::{self, Plan, TablePlan};
+use crate::preflight::{self, Party, TargetState};
+use crate::record::{Recorder, TableRecord};
+use crate::schema::{Schema, Section};
+use crate::seal::{Seal, Sealer};
+use crate::snapshot::Snapshot;
+use crate::{clean, copy, derived, finish, index, locate, seal, verify};
+
+/// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
+const TABLES_IN_FLIGHT_MAX: usize = 64;
+
+/// What a run has come to know; grows as it goes.
+pub struct State {
+    /// Identifies the run; taken from the journal when one goes on.
+    pub run_id: String,
+    /// The source's version.
+    pub source_version: Option<ServerVersion>,
+    /// The target's version.
+    pub target_version: Option<ServerVersion>,
+    /// What preflight looked at.
+    pub checks: Vec<Check>,
+    /// The plan, once made.
+    pub plan: Option<Arc<Plan>>,
+    /// One record per table that was reached.
+    pub records: Arc<Mutex<Vec<TableRecord>>>,
+    /// Findings and times.
+    pub recorder: Recorder,
+    /// Counters for the display.
+    pub progress: Progress,
+    /// Puts the seal in the journal's place, once the run was proved equal and the result is out. Not before: whoever is
+    /// killed between the two must be able to run the same command again.
+    pub sealer: Option<Sealer>,
+    /// The finished run whose work is on the target already: it is compared, and nothing is copied.
+    pub finished_before: Option<Seal>,
+}
+
+/// At the beginning.
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            run_id: uuid::Uuid::now_v7().to_string(),
+            source_version: None,
+            target_version: None,
+            checks: Vec::new(),
+            plan: None,
+            records: Arc::default(),
+            recorder: Recorder::default(),
+            progress: Progress::new("tables"),
+            sealer: None,
+            finished_before: None,
+        }
+    }
+}
+
+impl State {
+    /// The records so far.
+    pub fn records(&self) -> Vec<TableRecord> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Both ends, looked at and ready.
+struct Ready {
+    control: Session,
+    snapshot: Snapshot,
+    plan: Arc<Plan>,
+    journal: Option<Journal>,
+    tools: Option<ClientTools>,
+    source_identity: String,
+}
+
+/// Does what `config` asks for. What was found out is in `state` even when this fails.
+pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<()> {
+    let ready = prepare(config, state).await?;
+    match config.mode {
+        Mode::DryRun => Ok(()),
+        Mode::Migrate if state.finished_before.is_some() => verify_all(config, stop, state, &ready).await,
+        Mode::Verify => verify_all(config, stop, state, &ready).await,
+        Mode::Migrate => migrate(config, stop, state, ready).await,
+    }
+}
+
+/// Connects, takes the snapshot, reads the catalog, makes the plan, and looks whether anything stands in the way.
+async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
+    let started = Instant::now();
+    let (snapshot, control) =
+        tokio::try_join!(Snapshot::take(&config.source, Side::Source), Session::open(&config.target, Side::Target))?;
+    let source_version = preflight::server_version(snapshot.session()).await?;
+    let target_version = preflight::server_version(&control).await?;
+    (state.source_version, state.target_version) = (Some(source_version), Some(target_version));
+    let source = Party { endpoint: &config.source, session: snapshot.session(), version: source_version };
+    let target = Party { endpoint: &config.target, session: &control, version: target_version };
+    let catalog = catalog::read(snapshot.session(), source_version).await?;
+    state.checks = preflight::for_reading(&source, &target, &catalog).await?;
+    let source_identity = identity(snapshot.session(), config).await?;
+    let mut ready_tools = None;
+    let mut journal = None;
+    if config.mode != Mode::Verify {
+        if config.mode == Mode::Migrate && !journal::lock(&control).await? {
+            let detail = format!("another run is at work on {}", config.target.label());
+            state.checks.push(Check::fail("no other run", detail, "wait for it to end, or stop it"));
+            return Err(Error::Refused(state.checks.clone()));
+        }
+        let tools = ClientTools::find(config.pg_bin_dir.as_deref(), source_version, target_version).await?;
+        if config.mode == Mode::Migrate && journal::load(&control).await?.is_some() {
+            // Before it is read for good: what is still being committed would be missing from it.
+            journal::end_leftovers(&control).await?;
+        }
+        journal = journal::load(&control).await?.filter(|_| !config.clean);
+        if journal.is_none() && !config.clean {
+            state.finished_before = Seal::read(&control).await?.filter(|seal| seal.source == source_identity);
+        }
+        let target_state =
+            TargetState { journal: journal.as_ref(), seal: state.finished_before.as_ref(), clean: config.clean };
+        state.checks.extend(preflight::for_writing(&source, &target, &catalog, &tools, &target_state).await?);
+        ready_tools = Some(tools);
+    }
+    let mut plan = plan::make(catalog, source_version, config.segment_bytes_max);
+    if let Some(journal) = &journal {
+        state.run_id.clone_from(&journal.run_id);
+        keep_ranges(&mut plan, journal, &source_identity)?;
+    }
+    let plan = Arc::new(plan);
+    state.plan = Some(Arc::clone(&plan));
+    state.recorder.span("run", "schema", "preflight and plan", started);
+    for check in state.checks.iter().filter(|check| check.outcome == CheckOutcome::Warn) {
+        tracing::warn!(next = check.fix, "{}: {}", check.name, check.detail);
+    }
+    preflight::refuse_failures(&state.checks)?;
+    Ok(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity })
+}
+
+/// Names the source so that a later start of the run can tell whether it is the same: by its cluster where the server
+/// says so, since addresses change (a tunnel has a new port each time).
+async fn identity(session: &Session, config: &Config) -> Result<String> {
+    let allowed: bool = session
+        .value("look at the source's rights", "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')", &[])
+        .await?;
+    if !allowed {
+        return Ok(format!("{}:{}/{}", config.source.host, config.source.port, config.source.database));
+    }
+    let statement = "SELECT system_identifier::text || '/' || current_database() FROM pg_control_system()";
+    session.value("read the source's identity", statement, &[]).await
+}
+
+/// Takes over how the journal's run has cut the tables, and refuses a journal of another source or plan.
+fn keep_ranges(plan: &mut Plan, journal: &Journal, source_identity: &str) -> Result<()> {
+    if journal.source != source_identity {
+        return Err(Error::ForeignJournal(format!("it copies from {}, not from {source_identity}", journal.source)));
+    }
+    if journal.fingerprint != plan.fingerprint() {
+        return Err(Error::ForeignJournal("the source's tables or columns have changed since it began".into()));
+    }
+    for table in &mut plan.tables {
+        if let Some(lines) = journal.tables.get(&table.table.name) {
+            table.ranges = lines.iter().map(|line| line.range).collect();
+        }
+    }
+    Ok(())
+}
+
+fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan, snapshot: &Snapshot) -> Context {
+    Context {
+        readers: snapshot.readers(config.jobs),
+        writers: Pool::new(&config.target, Side::Target, config.jobs, String::new()),
+        builders: Pool::new(&config.target, Side::Target, config.index_jobs, String::new()),
+        target_version: state.target_version.unwrap_or(ServerVersion(0)),
+        segment_bytes_max: config.segment_bytes_max,
+        recorder: state.recorder.clone(),
+        progress: state.progress.clone(),
+        forecast: Arc::new(Mutex::new(Forecast::new(plan.bytes()))),
+        stop: stop.clone(),
+    }
+}
+
+async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, ready: Ready) -> Result<()> {
+    let Ready { control, snapshot, plan, journal, tools, source_identity } = ready;
+    let tools = tools.ok_or_else(|| Error::Defect("no client tools were looked for".into()))?;
+    if config.clean {
+        clean::empty_target(&control).await?;
+        seal::remove(&control).await?;
+    }
+    let resumed = journal.is_some();
+    let journal = if let Some(journal) = journal {
+        journal
+    } else {
+        journal::begin(&control, &state.run_id, &source_identity, &plan).await?;
+        journal::load(&control).await?.ok_or_else(|| Error::Defect("the journal just written is not there".into()))?
+    };
+    let schema = restore_pre_data(config, stop, state, &tools, &snapshot, &plan, &journal, &control).await?;
+    let context = context(config, stop, state, &plan, &snapshot);
+    // Each byte passes twice: when it is copied and when it is read back.
+    state.progress.begin_phase("copy and verify", Some(2 * plan.bytes()), Some(plan.tables.len() as u64));
+    copy_tables(&context, state, &plan, &journal).await?;
+    state.progress.begin_phase("sequences, foreign keys and triggers", None, None);
+    let positions = finish::read_positions(snapshot.session(), &plan.sequences).await?;
+    finish::set_positions(&control, &positions).await?;
+    index::foreign_keys(&context, &plan.foreign_keys).await?;
+    let started = Instant::now();
+    for complaint in schema.restore(Section::PostData, &plan, &config.target, resumed, stop).await? {
+        state.recorder.finding(Finding::new(FindingKind::Error, complaint.entry, "restore", complaint.message));
+    }
+    state.recorder.span("run", "schema", "triggers, policies, rules", started);
+    journal::finish_step(&control, Step::PostData).await?;
+    finish::refresh_materialized_views(&context, &plan.materialized_views).await?;
+    compare_the_rest(config, &context, state, &plan, &snapshot, &control).await?;
+    if Verdict::over(&state.recorder.findings()) == Verdict::Equal {
+        journal::finish_step(&control, Step::Verified).await?;
+        let seal = Seal { run_id: state.run_id.clone(), source: source_identity };
+        state.sealer = (!config.keep_journal).then_some(Sealer { session: control, seal });
+    }
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "everything a restore touches, used once")]
+async fn restore_pre_data(
+    config: &Config,
+    stop: &CancellationToken,
+    state: &State,
+    tools: &ClientTools,
+    snapshot: &Snapshot,
+    plan: &Plan,
+    journal: &Journal,
+    control: &Session,
+) -> Result<Schema> {
+    state.progress.begin_phase("schema", None, None);
+    let started = Instant::now();
+    let schema = Schema::dump(tools, &config.source, snapshot, stop).await?;
+    if !journal.is_done(Step::PreData) {
+        // Whether an earlier start was cut off in here nobody knows; restoring over it is safe.
+        let complaints = schema.restore(Section::PreData, plan, &config.target, true, stop).await?;
+        if let Some(first) = complaints.first() {
+            let more = complaints.len() - 1;
+            let message = format!(
+                "{}: {}{}",
+                first.entry,
+                first.message,
+                if more > 0 { format!(" (and {more} more)") } else { String::new() }
+            );
+            return Err(Error::Tool { tool: "pg_restore", action: "restore the schema", message, transient: false });
+        }
+        journal::finish_step(control, Step::PreData).await?;
+    }
+    state.recorder.span("run", "schema", "schema", started);
+    Ok(schema)
+}
+
+/// Copies all tables, the biggest first.
+async fn copy_tables(context: &Context, state: &State, plan: &Plan, journal: &Journal) -> Result<()> {
+    for_each_table(plan, state, async |table| {
+        let lines = journal.tables.get(&table.table.name).map(Vec::as_slice).unwrap_or_default();
+        copy::migrate_table(context, table, lines).await
+    })
+    .await
+}
+
+/// Runs `work` for every table, in the plan's order, a bounded number at the same time; keeps the records. The first
+/// error gives up the others: what they had not committed is rolled back with their sessions.
+async fn for_each_table(
+    plan: &Plan,
+    state: &State,
+    work: impl AsyncFn(&TablePlan) -> Result<TableRecord>,
+) -> Result<()> {
+    let work = &work;
+    stream::iter(&plan.tables)
+        .map(|table| async move {
+            let record = work(table).await?;
+            state.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+            Ok(())
+        })
+        .buffer_unordered(TABLES_IN_FLIGHT_MAX)
+        .try_collect()
+        .await
+}
+
+async fn verify_all(config: &Config, stop: &CancellationToken, state: &mut State, ready: &Ready) -> Result<()> {
+    let context = context(config, stop, state, &ready.plan, &ready.snapshot);
+    state.progress.begin_phase("verify", Some(2 * ready.plan.bytes()), Some(ready.plan.tables.len() as u64));
+    for_each_table(&ready.plan, state, async |table| verify::compare_table(&context, table).await).await?;
+    compare_the_rest(config, &context, state, &ready.plan, &ready.snapshot, &ready.control).await
+}
+
+/// Compares what is not rows, and names the rows that differ.
+async fn compare_the_rest(
+    config: &Config,
+    context: &Context,
+    state: &State,
+    plan: &Plan,
+    snapshot: &Snapshot,
+    control: &Session,
+) -> Result<()> {
+    state.progress.begin_phase("compare schemas", None, None);
+    let started = Instant::now();
+    let versions = (state.source_version.unwrap_or(ServerVersion(0)), context.target_version);
+    for finding in compare::schema(snapshot.session(), control, versions.0, versions.1).await? {
+        context.recorder.finding(finding);
+    }
+    context.recorder.span("run", "verify", "compare schemas", started);
+    compare_sequences(context, plan, snapshot, control).await?;
+    state.progress.begin_phase("compare what the target computed", None, None);
+    derived::compare(context, plan).await?;
+    for left_out in &plan.left_out {
+        context.recorder.finding(Finding::new(
+            FindingKind::Note,
+            format!("table {}", left_out.name),
+            "left behind",
+            &left_out.reason,
+        ));
+    }
+    locate_differences(config, context, plan).await
+}
+
+async fn compare_sequences(context: &Context, plan: &Plan, snapshot: &Snapshot, control: &Session) -> Result<()> {
+    let source = finish::read_positions(snapshot.session(), &plan.sequences).await?;
+    // A sequence that the target lacks was named by the comparison of the schemas already.
+    let mut there: Vec<RelationName> = Vec::new();
+    for chunk in plan.sequences.chunks(1000) {
+        let names: Vec<String> = chunk.iter().map(RelationName::sql).collect();
+        let statement = "SELECT to_regclass(name) IS NOT NULL FROM unnest($1::text[]) AS n (name)";
+        let rows = control.query("look for the sequences", statement, &[&names]).await?;
+        there.extend(chunk.iter().zip(rows).filter(|(_, row)| row.get(0)).map(|(name, _)| name.clone()));
+    }
+    let target = finish::read_positions(control, &there).await?;
+    let source: Vec<_> = source.into_iter().filter(|position| there.contains(&position.name)).collect();
+    for finding in finish::compare_positions(&source, &target) {
+        context.recorder.finding(finding);
+    }
+    Ok(())
+}
+
+/// Says which rows differ, for the tables whose digests do.
+async fn locate_differences(config: &Config, context: &Context, plan: &Plan) -> Result<()> {
+    let by_item: BTreeMap<String, &TablePlan> = plan.tables.iter().map(|table| (verify::item(table), table)).collect();
+    let differing: Vec<Finding> = context
+        .recorder
+        .findings()
+        .into_iter()
+        .filter(|finding| finding.kind == FindingKind::Differs && finding.aspect == verify::CONTENT)
+        .collect();
+    for finding in differing {
+        let Some(table) = by_item.get(&finding.item) else { continue };
+        context.progress.begin_phase(format!("find the differing rows of {}", table.table.name), None, None);
+        let detail = locate::differences(context, &table.table, config.show_keys).await?;
+        context.recorder.finding(Finding::new(FindingKind::Differs, finding.item, "rows", detail));
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! The schema travels by pg_dump and pg_restore: they know every kind of object.
+//!
+//! One dump is taken within the run's snapshot and held in anonymous memory (`memfd_create`): nothing is written to
+//! disk, and both tools get a path. It is restored in two parts; what we build ourselves (indexes, primary and unique
+//! constraints, foreign keys) is taken off the list of the second.
+
+mod contents;
+mod messages;
+
+use std::collections::HashSet;
+use std::io::{Seek as _, Write as _};
+use std::os::fd::AsRawFd as _;
+
+use rustix::fs::MemfdFlags;
+use tokio_util::sync::CancellationToken;
+
+use crate::client_tools::ClientTools;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::snapshot::Snapshot;
+
+pub use messages::Complaint;
+
+/// How long pg_dump waits for its locks on the source's tables, in milliseconds.
+const LOCK_WAIT_MS: u32 = 300_000;
+
+/// The parts of a schema, in pg_dump's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// Everything but what is better made after the rows are there.
+    PreData,
+    /// Indexes, constraints, triggers, rules, policies and the like, without those that we build.
+    PostData,
+}
+
+/// A schema dump in memory.
+pub struct Schema {
+    archive: MemoryFile,
+    contents: String,
+    tools: ClientTools,
+}
+
+impl Schema {
+    /// Dumps the source's schema as the snapshot shows it.
+    pub async fn dump(
+        tools: &ClientTools,
+        source: &Endpoint,
+        snapshot: &Snapshot,
+        stop: &CancellationToken,
+    ) -> Result<Self> {
+        let arguments = [
+            "--format=custom".into(),
+            "--schema-only".into(),
+            "--no-owner".into(),
+            "--no-acl".into(),
+            "--no-tablespaces".into(),
+            "--no-subscriptions".into(),
+            "--no-password".into(),
+            format!("--lock-wait-timeout={LOCK_WAIT_MS}"),
+            format!("--exclude-schema={}", crate::journal::SCHEMA),
+            format!("--snapshot={}", snapshot.id()),
+        ];
+        let outcome = tools.run("pg_dump", &arguments, source, stop).await?;
+        if !outcome.succeeded {
+            return Err(messages::failure("pg_dump", "dump the schema", &outcome.stderr));
+        }
+        let archive = MemoryFile::holding(&outcome.stdout)?;
+        let listing = tools.run("pg_restore", &["--list".into(), archive.path()], source, stop).await?;
+        if !listing.succeeded {
+            return Err(messages::failure("pg_restore", "list the dump", &listing.stderr));
+        }
+        let contents = String::from_utf8_lossy(&listing.stdout).into_owned();
+        Ok(Self { archive, contents, tools: tools.clone() })
+    }
+
+    /// Restores a section into the target. Returns the complaints that stand; harmless ones are only logged.
+    ///
+    /// May be repeated: with `again`, objects that already exist are no complaint.
+    pub async fn restore(
+        &self,
+        section: Section,
+        plan: &Plan,
+        target: &Endpoint,
+        again: bool,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Complaint>> {
+        let list = MemoryFile::holding(contents::use_list(&self.contents, &built_by_us(plan)).as_bytes())?;
+        let section = match section {
+            Section::PreData => "--section=pre-data",
+            Section::PostData => "--section=post-data",
+        };
+        let arguments = [
+            section.into(),
+            "--no-owner".into(),
+            "--no-acl".into(),
+            "--no-tablespaces".into(),
+            "--no-password".into(),
+            format!("--use-list={}", list.path()),
+            format!("--dbname={}", database_argument(&target.database)),
+            self.archive.path(),
+        ];
+        let outcome = self.tools.run("pg_restore", &arguments, target, stop).await?;
+        let (complaints, harmless) = messages::judge(&outcome.stderr, again);
+        for complaint in harmless {
+            tracing::debug!(entry = complaint.entry, message = complaint.message, "a harmless message of pg_restore");
+        }
+        if !outcome.succeeded && messages::is_fatal(&outcome.stderr) {
+            return Err(messages::failure("pg_restore", "restore the schema", &outcome.stderr));
+        }
+        Ok(complaints)
+    }
+}
+
+/// Catalog class and object identifiers of what pg_restore must leave to us.
+fn built_by_us(plan: &Plan) -> HashSet<(u32, u32)> {
+    let indexes = plan.tables.iter().flat_map(|table| &table.table.indexes);
+    let own = indexes.map(|index| match &index.constraint {
+        Some(constraint) => (contents::CONSTRAINT_CLASS, constraint.oid),
+        None => (contents::RELATION_CLASS, index.oid),
+    });
+    own.chain(plan.foreign_keys.iter().map(|key| (contents::CONSTRAINT_CLASS, key.oid))).collect()
+}
+
+/// A file without a place on any disk.
+struct MemoryFile {
+    file: std::fs::File,
+}
+
+impl MemoryFile {
+    fn holding(content: &[u8]) -> Result<Self> {
+        let create = || {
+            let mut file = std::fs::File::from(rustix::fs::memfd_create("migrate-db", MemfdFlags::CLOEXEC)?);
+            file.write_all(content)?;
+            file.rewind()?;
+            Ok(Self { file })
+        };
+        create().map_err(|error: std::io::Error| Error::Defect(format!("no file in memory could be made: {error}")))
+    }
+
+    /// A path under which a child process finds it while we live.
+    fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+    }
+}
+
+/// A database's name as an argument: with an `=` in it, libpq would take it for a connection string.
+fn database_argument(name: &str) -> String {
+    let quoted = name.replace('\\', "\\\\").replace('\'', "\\'");
+    format!("dbname='{quoted}'")
+}

@@ -1,0 +1,195 @@
+//! The inner loop: rows from a server, digested as they pass, perhaps on to another server.
+//!
+//! Nothing is parsed but the framing. Rows are gathered into chunks so that the target gets few, large messages; the
+//! memory in use is a few chunks per worker, whatever the table's size (one row must fit into memory).
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use common::digest::RowDigest;
+use common::progress::Progress;
+use common::tasks;
+use futures::{SinkExt as _, TryStreamExt as _};
+use tokio_util::sync::CancellationToken;
+
+use crate::connect::Session;
+use crate::error::{Error, Result};
+use crate::rows::{RowError, RowFinder};
+use crate::segment::Format;
+
+/// Rows are handed on in chunks of about this many bytes.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// Nothing moving for so long means that something is stuck: a lock, a dead peer, a full disk that does not say so.
+const IDLE_MAX: Duration = Duration::from_mins(10);
+/// How often that is looked at.
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What surrounds a stream: how it is stopped and shown.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Where bytes are counted for the display.
+    pub progress: Progress,
+    /// Ends the stream early.
+    pub stop: CancellationToken,
+}
+
+/// One side of a stream: a session and the COPY statement that it runs.
+pub struct End {
+    /// The session; its transaction, if there is one, stays open.
+    pub session: Arc<Session>,
+    /// `COPY … TO STDOUT` or `COPY … FROM STDIN`.
+    pub statement: String,
+}
+
+/// Reads rows and digests them, in a task of its own.
+pub async fn digest(from: End, format: Format, around: Surroundings) -> Result<RowDigest> {
+    collect(from, format, around, RowDigest::EMPTY, RowDigest::add_row).await
+}
+
+/// Reads rows into `collected`, one call of `take` for each, in a task of its own.
+pub async fn collect<T: Send + 'static>(
+    from: End,
+    format: Format,
+    around: Surroundings,
+    collected: T,
+    take: impl Fn(&mut T, &[u8]) + Send + Sync + 'static,
+) -> Result<T> {
+    tasks::apart(async move { collect_here(&from, format, &around, collected, take).await }).await?
+}
+
+/// Copies rows from one end to the other, digesting them as they pass, in a task of its own.
+///
+/// The caller commits. The target must have taken as many rows as the source gave.
+pub async fn copy(from: End, to: End, format: Format, around: Surroundings) -> Result<RowDigest> {
+    tasks::apart(async move { copy_here(&from, &to, format, &around).await }).await?
+}
+
+async fn collect_here<T>(
+    from: &End,
+    format: Format,
+    around: &Surroundings,
+    mut collected: T,
+    take: impl Fn(&mut T, &[u8]),
+) -> Result<T> {
+    let session = &from.session;
+    let moved = AtomicU64::new(0);
+    let work = async {
+        let action = "read rows";
+        let mut stream = pin!(session.copy_out(&from.statement).await.map_err(|error| session.failed(action, error))?);
+        let mut finder = RowFinder::new(format);
+        let mut counter = Counter::new(&moved, &around.progress);
+        while let Some(message) = stream.try_next().await.map_err(|error| session.failed(action, error))? {
+            if let Some(row) = finder.row(&message).map_err(defect)? {
+                take(&mut collected, row);
+            }
+            counter.add(message.len());
+        }
+        Ok(collected)
+    };
+    supervise("read rows", &moved, &around.stop, work).await
+}
+
+async fn copy_here(from: &End, to: &End, format: Format, around: &Surroundings) -> Result<RowDigest> {
+    let (source, target) = (&from.session, &to.session);
+    let moved = AtomicU64::new(0);
+    let work = async {
+        let (reading, writing) = ("read rows", "write rows");
+        let (stream, sink) = tokio::try_join!(
+            async { source.copy_out(&from.statement).await.map_err(|error| source.failed(reading, error)) },
+            async { target.copy_in::<_, Bytes>(&to.statement).await.map_err(|error| target.failed(writing, error)) },
+        )?;
+        let (mut stream, mut sink) = (pin!(stream), pin!(sink));
+        let mut digest = RowDigest::EMPTY;
+        let mut finder = RowFinder::new(format);
+        let mut counter = Counter::new(&moved, &around.progress);
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        while let Some(message) = stream.try_next().await.map_err(|error| source.failed(reading, error))? {
+            if let Some(row) = finder.row(&message).map_err(defect)? {
+                digest.add_row(row);
+            }
+            counter.add(message.len());
+            if chunk.len() + message.len() > CHUNK_BYTES && !chunk.is_empty() {
+                sink.send(chunk.split().freeze()).await.map_err(|error| target.failed(writing, error))?;
+                chunk.reserve(CHUNK_BYTES);
+            }
+            if message.len() >= CHUNK_BYTES {
+                // A giant goes on as it is: no second copy of it in memory.
+                sink.send(message).await.map_err(|error| target.failed(writing, error))?;
+            } else {
+                chunk.extend_from_slice(&message);
+            }
+        }
+        if !chunk.is_empty() {
+            sink.send(chunk.freeze()).await.map_err(|error| target.failed(writing, error))?;
+        }
+        let written = sink.finish().await.map_err(|error| target.failed(writing, error))?;
+        if written != digest.rows {
+            return Err(Error::Defect(format!("{} rows were read, but the target took {written}", digest.rows)));
+        }
+        Ok(digest)
+    };
+    supervise("copy rows", &moved, &around.stop, work).await
+}
+
+fn defect(error: RowError) -> Error {
+    Error::Defect(error.to_string())
+}
+
+/// Runs `work` until it ends, is stopped, or has moved nothing for [`IDLE_MAX`].
+async fn supervise<T>(
+    action: &str,
+    moved: &AtomicU64,
+    stop: &CancellationToken,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let stalled = async {
+        let (mut last, mut idle) = (moved.load(Ordering::Relaxed), Duration::ZERO);
+        while idle < IDLE_MAX {
+            tokio::time::sleep(IDLE_CHECK_INTERVAL).await;
+            let now = moved.load(Ordering::Relaxed);
+            idle = if now == last { idle + IDLE_CHECK_INTERVAL } else { Duration::ZERO };
+            last = now;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Error::Cancelled),
+        outcome = work => outcome,
+        () = stalled => Err(Error::Stalled { action: action.into(), idle: IDLE_MAX }),
+    }
+}
+
+/// Counts bytes for the watchdog and the display, in steps: two atomic additions per row would show in a profile.
+struct Counter<'a> {
+    pending: u64,
+    moved: &'a AtomicU64,
+    progress: &'a Progress,
+}
+
+impl<'a> Counter<'a> {
+    fn new(moved: &'a AtomicU64, progress: &'a Progress) -> Self {
+        Self { pending: 0, moved, progress }
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.pending += bytes as u64;
+        if self.pending >= CHUNK_BYTES as u64 {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.moved.fetch_add(self.pending, Ordering::Relaxed);
+        self.progress.add_bytes(self.pending);
+        self.pending = 0;
+    }
+}
+
+impl Drop for Counter<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}

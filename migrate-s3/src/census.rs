@@ -1,0 +1,148 @@
+//! What a dry run counts: how much there is, what would be done, what will be difficult, how long it may take.
+//!
+//! Pure. Fed with the steps of the plan; called by `run`, shown by `outcome`.
+
+use std::fmt;
+
+use common::units::{bytes, count, estimate};
+
+use crate::copy::SINGLE_BYTES_MAX;
+use crate::listing::Entry;
+use crate::plan::Step;
+
+/// Upper bounds of the histogram's classes, in bytes; above the last one is a class of its own.
+const CLASSES: [(u64, &str); 6] = [
+    (0, "empty"),
+    (64 << 10, "to 64 KiB"),
+    (1 << 20, "to 1 MiB"),
+    (SINGLE_BYTES_MAX, "to 16 MiB"),
+    (1 << 30, "to 1 GiB"),
+    (5 << 30, "to 5 GiB"),
+];
+
+/// Throughput that the estimate supposes: two 1 Gb/s lines, in and out, half used.
+const BYTES_PER_SECOND: f64 = 60_000_000.0;
+
+/// Time for a small object, one GET and one PUT at 30 ms each with the answer's processing.
+const SECONDS_PER_OBJECT: f64 = 0.07;
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Objects that the source lists.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects that would be copied.
+    pub copy: u64,
+    /// Their bytes.
+    pub copy_bytes: u64,
+    /// Objects that are there in the same size and would be compared.
+    pub compare: u64,
+    /// Objects that the journal proves equal.
+    pub known: u64,
+    /// Objects that differ in size and would not be replaced.
+    pub differ: u64,
+    /// Objects that only the target has.
+    pub extra: u64,
+    /// Keys that tools which map keys to paths would damage.
+    pub odd: u64,
+    /// Keys that are not UTF-8 and cannot be copied.
+    pub unsendable: u64,
+    /// Objects in storage classes that must be restored before they can be read.
+    pub archived: u64,
+    /// The largest object, in bytes.
+    pub largest_bytes: u64,
+    histogram: [u64; CLASSES.len() + 1],
+}
+
+impl Census {
+    /// Counts `step`.
+    pub fn count(&mut self, step: &Step) {
+        let source = step.entry();
+        match step {
+            Step::Extra { .. } => {
+                self.extra += 1;
+                return;
+            }
+            Step::Copy { .. } | Step::Missing { .. } => {
+                self.copy += 1;
+                self.copy_bytes += source.size;
+            }
+            Step::Compare { .. } | Step::Verify { .. } => self.compare += 1,
+            Step::Known { .. } => self.known += 1,
+            Step::Differs { .. } => self.differ += 1,
+        }
+        self.count_source(source);
+    }
+
+    fn count_source(&mut self, source: &Entry) {
+        self.objects += 1;
+        self.bytes += source.size;
+        self.odd += u64::from(source.key.is_odd());
+        self.unsendable += u64::from(source.key.as_str().is_none());
+        self.archived += u64::from(crate::preflight::is_archived(source));
+        self.largest_bytes = self.largest_bytes.max(source.size);
+        let class = CLASSES.iter().position(|(bound, _)| source.size <= *bound).unwrap_or(CLASSES.len());
+        self.histogram[class] += 1;
+    }
+
+    /// Seconds that the copy may take with `jobs` workers: bound by the number of objects or by their bytes.
+    pub fn seconds(&self, jobs: usize) -> f64 {
+        let by_count = self.copy as f64 * SECONDS_PER_OBJECT / jobs.max(1) as f64;
+        by_count.max(self.copy_bytes as f64 / BYTES_PER_SECOND)
+    }
+
+    /// The text of a dry run, with `jobs` workers for the estimate.
+    pub fn describe(&self, jobs: usize) -> String {
+        format!(
+            "{self}{:<18} about {}, by the number of objects and at {}\n",
+            "time",
+            estimate(self.seconds(jobs)),
+            "60 MB/s"
+        )
+    }
+}
+
+impl fmt::Display for Census {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = |label: &str, value: String| writeln!(formatter, "{label:<18} {value}");
+        line("source", format!("{} objects, {}", count(self.objects), bytes(self.bytes)))?;
+        line("to copy", format!("{} objects, {}", count(self.copy), bytes(self.copy_bytes)))?;
+        line("to compare", format!("{} objects that are there in the same size", count(self.compare)))?;
+        line("known to be equal", format!("{} objects, by the journal", count(self.known)))?;
+        line("differ in size", format!("{} objects, which need --overwrite", count(self.differ)))?;
+        line("only on the target", format!("{} objects", count(self.extra)))?;
+        line("odd keys", format!("{} (`//`, `.`, `..`, a `/` at an end, control characters)", count(self.odd)))?;
+        line("not UTF-8", format!("{} keys, which cannot be copied", count(self.unsendable)))?;
+        line("archived", format!("{} objects, to be restored first", count(self.archived)))?;
+        line("largest", bytes(self.largest_bytes))?;
+        let names = CLASSES.iter().map(|(_, name)| *name).chain(["above 5 GiB"]);
+        let filled = names.zip(self.histogram).filter(|(_, objects)| *objects > 0);
+        let sizes: Vec<String> = filled.map(|(name, objects)| format!("{} {name}", count(objects))).collect();
+        line("sizes", if sizes.is_empty() { "none".into() } else { sizes.join(", ") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Key;
+
+    #[test]
+    fn steps_are_counted_once() {
+        let entry = |key: &str, size, class: Option<&str>| Entry {
+            key: Key::from(key),
+            size,
+            etag: String::new(),
+            last_modified: None,
+            storage_class: class.map(Into::into),
+        };
+        let mut census = Census::default();
+        census.count(&Step::Copy { source: entry("a//b", 0, None), may_replace: false });
+        census.count(&Step::Copy { source: entry("big", 6 << 30, Some("GLACIER")), may_replace: false });
+        census.count(&Step::Differs { source: entry("c", 70_000, None), target: entry("c", 1, None) });
+        census.count(&Step::Extra { target: entry("d", 5, None) });
+        insta::assert_snapshot!(census.describe(32));
+    }
+}

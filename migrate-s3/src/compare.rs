@@ -1,0 +1,174 @@
+//! Comparing one object on both sides: content, headers, user metadata, storage class, tags.
+//!
+//! The source is always read in full. The target is read in full when the comparison is to be, and otherwise only where it
+//! keeps no checksum that our own can be held against. Bodies stream through; nothing is kept. Called by `work`.
+
+use common::finding::{Finding, FindingKind, ProofLevel};
+use crc_fast::CrcAlgorithm;
+
+use crate::copy::{Proved, Route, Word, etag_plan, source_word};
+use crate::digest::{self, ContentDigest, ContentHasher, EtagPlan};
+use crate::errand::Errand;
+use crate::error::Error;
+use crate::listing::Entry;
+use crate::metadata::{self, Head, map_difference};
+use crate::read::{Wanted, read};
+use crate::store::Store;
+
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The target's stored checksum will do where there is one.
+    Stored,
+    /// Both sides in full.
+    Full,
+}
+
+/// Compares two objects of the same size. [`Proved::findings`] has the differences; with none of them the objects are
+/// equal, as strongly as [`Proved::proof`] says.
+pub async fn compare(
+    route: &Route,
+    source: &Entry,
+    target: &Entry,
+    depth: Depth,
+    errand: &Errand,
+) -> Result<Proved, Error> {
+    let plan = etag_plan(&route.source, source, errand).await?;
+    let reading = hash(&route.source, source, plan, errand, |bytes| route.progress.add_bytes(bytes));
+    let (ours, theirs) = match depth {
+        Depth::Full => {
+            let theirs = hash(&route.target, target, EtagPlan::None, errand, |_| ());
+            let (ours, theirs) = futures::future::try_join(reading, theirs).await?;
+            (ours, Theirs { head: theirs.head, sha256: Some(theirs.digest.sha256), checksum: None })
+        }
+        Depth::Stored => {
+            let head = metadata::head(&route.target, &target.key, errand).await?;
+            let ours = reading.await?;
+            let checksum = held_against(&head, &ours);
+            let sha256 = match &checksum {
+                Some(_) => None,
+                None => Some(hash(&route.target, target, EtagPlan::None, errand, |_| ()).await?.digest.sha256),
+            };
+            (ours, Theirs { head, sha256, checksum })
+        }
+    };
+    let mut findings: Vec<Finding> = content(source, &ours, &theirs).into_iter().collect();
+    findings.extend(belongings(route, source, &ours.head, &theirs.head, errand).await?);
+    let proof = match &theirs {
+        Theirs { sha256: Some(_), .. } => ProofLevel::Reread,
+        _ if ours.is_linked(&source.etag) => ProofLevel::Linked,
+        _ => ProofLevel::Stored,
+    };
+    let is_different = findings.iter().any(|finding| finding.aspect == "content");
+    Ok(Proved {
+        sha256: ours.digest.sha256,
+        target_sha256: theirs.sha256,
+        target_etag: target.etag.clone(),
+        target_checksum: theirs.checksum.map(|checksum| checksum.text),
+        proof: if is_different { ProofLevel::None } else { proof },
+        findings,
+    })
+}
+
+/// What was read of the source.
+struct Ours {
+    head: Head,
+    digest: ContentDigest,
+    crc64nvme: u64,
+}
+
+/// What is known of the target.
+struct Theirs {
+    head: Head,
+    sha256: Option<digest::Sha>,
+    checksum: Option<Held>,
+}
+
+/// A checksum that the target keeps, held against ours.
+struct Held {
+    text: String,
+    agrees: bool,
+}
+
+impl Ours {
+    fn is_linked(&self, etag: &str) -> bool {
+        source_word(etag, &self.head, &self.digest, || self.crc64nvme) == Word::Agrees
+    }
+}
+
+async fn hash(
+    store: &Store,
+    entry: &Entry,
+    plan: EtagPlan,
+    errand: &Errand,
+    progress: impl Fn(u64) + Send + Sync,
+) -> Result<Ours, Error> {
+    let mut hasher = ContentHasher::new(plan);
+    let mut crc64nvme = crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme);
+    let wanted = Wanted { key: &entry.key, etag: &entry.etag, size: entry.size };
+    let head = read(store, wanted, 0..entry.size, errand, &mut |chunk: &[u8]| {
+        hasher.update(chunk);
+        crc64nvme.update(chunk);
+        progress(chunk.len() as u64);
+    })
+    .await?;
+    Ok(Ours { head, digest: hasher.finish(), crc64nvme: crc64nvme.finalize() })
+}
+
+fn held_against(target: &Head, ours: &Ours) -> Option<Held> {
+    let held = |algorithm: &str, stored: &String, computed: &str| Held {
+        text: format!("{algorithm}:{stored}"),
+        agrees: stored == computed,
+    };
+    let sha256 = target.checksums.sha256.as_ref();
+    let crc64nvme = target.checksums.crc64nvme.as_ref();
+    sha256
+        .map(|stored| held("sha256", stored, &digest::base64(&ours.digest.sha256)))
+        .or_else(|| crc64nvme.map(|stored| held("crc64nvme", stored, &digest::crc64_base64(ours.crc64nvme))))
+}
+
+fn content(source: &Entry, ours: &Ours, theirs: &Theirs) -> Option<Finding> {
+    let detail = match theirs {
+        Theirs { sha256: Some(sha256), .. } if *sha256 != ours.digest.sha256 => {
+            let hex = |sha: &digest::Sha| hex::encode(sha);
+            format!("SHA-256 of the source {}, of the target {}", hex(&ours.digest.sha256), hex(sha256))
+        }
+        Theirs { checksum: Some(Held { text, agrees: false }), .. } => {
+            format!("the target keeps the checksum {text}, which the source's content does not have")
+        }
+        _ => return None,
+    };
+    Some(Finding::new(FindingKind::Differs, source.key.to_string(), "content", detail))
+}
+
+/// Everything but the content.
+async fn belongings(
+    route: &Route,
+    source: &Entry,
+    ours: &Head,
+    theirs: &Head,
+    errand: &Errand,
+) -> Result<Vec<Finding>, Error> {
+    let item = source.key.to_string();
+    let differs = |aspect: &str, detail: String| Finding::new(FindingKind::Differs, &item, aspect, detail);
+    let differences = ours.metadata.differences(&theirs.metadata);
+    let mut findings: Vec<Finding> = differences.into_iter().map(|(aspect, detail)| differs(&aspect, detail)).collect();
+    let missing_count = ours.metadata.missing_count + theirs.metadata.missing_count;
+    if missing_count > 0 {
+        let detail = format!("{missing_count} entries cannot be read through the API");
+        findings.push(Finding::new(FindingKind::Unknown, &item, "user metadata", detail));
+    }
+    // HEAD and GET tell the number of tags, to those who may read tags. Where neither side tells, neither has any.
+    let source_tags = metadata::tags(&route.source, &source.key, ours.tag_count, errand).await;
+    let target_tags = metadata::tags(&route.target, &source.key, theirs.tag_count, errand).await;
+    match (source_tags, target_tags) {
+        (Ok(ours), Ok(theirs)) => {
+            findings.extend(map_difference(&ours, &theirs).map(|detail| differs("tags", detail)));
+        }
+        (Err(error), _) | (_, Err(error)) if error.is_denied() || error.is_unsupported() => {
+            findings.push(Finding::new(FindingKind::Unknown, &item, "tags", format!("cannot be read: {error}")));
+        }
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    }
+    Ok(findings)
+}

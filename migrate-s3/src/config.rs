@@ -1,0 +1,310 @@
+//! From the arguments, the variables and the file to what the run needs: the settled configuration.
+//!
+//! Explicit flags and variables win over the file. Credentials are resolved per side and never cross.
+
+use std::time::Duration;
+
+use clap::{CommandFactory as _, Parser as _};
+use common::aws::{Credentials, REGION_DEFAULT, SideOptions};
+use common::infrastructure::{Bucket, BucketSource, Environment};
+use common::location::{BucketUrl, Location};
+use common::settings::{LogFormat, Mode, SettingError, Variables};
+
+use crate::args::Args;
+use crate::error::Error;
+use crate::vcap;
+
+/// A bucket and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Bucket and prefix.
+    pub url: BucketUrl,
+    /// Endpoint, region, credentials.
+    pub options: SideOptions,
+}
+
+/// One bucket to migrate.
+#[derive(Debug, Clone)]
+pub struct Leg {
+    /// Its name in the environment; `None` when the variables name the only one.
+    pub name: Option<String>,
+    /// Where its objects come from.
+    pub source: Place,
+    /// Where they go.
+    pub target: Place,
+}
+
+/// Everything that a run needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What to do.
+    pub mode: Mode,
+    /// The environment's name, where one was given.
+    pub environment: Option<String>,
+    /// The buckets, one after the other.
+    pub legs: Vec<Leg>,
+    /// Objects worked on at the same time.
+    pub jobs: usize,
+    /// Bytes of objects held in memory at the same time.
+    pub memory_bytes: u64,
+    /// Replace what differs.
+    pub overwrite: bool,
+    /// Put up with objects that only the target has.
+    pub allow_extra: bool,
+    /// Where finished objects are recorded.
+    pub state: Option<Location>,
+    /// Where the report goes.
+    pub report: Option<Location>,
+    /// How a bucket for the report is reached.
+    pub report_store: SideOptions,
+    /// Format of what is shown.
+    pub log_format: LogFormat,
+    /// Between two lines of progress.
+    pub progress_interval: Duration,
+    /// How much is said.
+    pub verbose: u8,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// To run.
+    Run(Box<Config>),
+    /// To show help, the version, or a mistake in the command line.
+    Show(clap::Error),
+}
+
+impl Config {
+    /// Reads the process' command line and environment.
+    pub fn of_process() -> Result<Request, Error> {
+        let variables = Variables::of_process();
+        variables.refuse_empty(&Args::command())?;
+        match Args::try_parse() {
+            Ok(args) => Self::resolve(args, &variables).map(|config| Request::Run(Box::new(config))),
+            Err(shown) => Ok(Request::Show(shown)),
+        }
+    }
+
+    /// Completes `args` from the variables and the file.
+    pub fn resolve(args: Args, variables: &Variables) -> Result<Self, Error> {
+        let legs = legs(&args, variables)?;
+        legs.iter().try_for_each(refuse_same_place)?;
+        Ok(Self {
+            mode: args.common.mode(),
+            environment: args.common.environment,
+            legs,
+            jobs: usize::from(args.jobs),
+            memory_bytes: args.memory_limit << 20,
+            overwrite: args.overwrite,
+            allow_extra: args.allow_extra,
+            state: args.state,
+            report: args.common.report,
+            report_store: SideOptions::of_process(
+                variables.get("REPORT_ENDPOINT_URL")?.map(Into::into),
+                variables.get("REPORT_REGION")?.map(Into::into),
+            ),
+            log_format: args.common.log_format,
+            progress_interval: Duration::from_secs(args.common.progress_interval),
+            verbose: args.common.verbose,
+        })
+    }
+}
+
+fn legs(args: &Args, variables: &Variables) -> Result<Vec<Leg>, Error> {
+    let environment = Environment::load(&args.common.config, args.common.environment.as_deref())?;
+    let Some(environment) = environment else { return Ok(vec![leg(None, args, variables)?]) };
+    let buckets: Vec<&Bucket> = match &args.bucket {
+        Some(name) => vec![environment.bucket(name)?],
+        None => environment.buckets().collect(),
+    };
+    if buckets.is_empty() {
+        return Err(Error::Setting(SettingError::Missing {
+            what: format!("a bucket of the environment {}", environment.name),
+            how: format!("add one to {}", args.common.config.display()),
+        }));
+    }
+    if buckets.len() > 1 && (args.source.is_some() || args.target.is_some()) {
+        return Err(Error::Setting(SettingError::Invalid {
+            name: "PAAS_BUCKET or NEW_BUCKET".into(),
+            reason: format!("it names one bucket, and the environment {} has {}", environment.name, buckets.len()),
+            how: Some("remove the variable, or choose a bucket with --bucket".into()),
+        }));
+    }
+    buckets.into_iter().map(|bucket| Ok(leg(Some(bucket), args, variables)?)).collect()
+}
+
+fn leg(bucket: Option<&Bucket>, args: &Args, variables: &Variables) -> Result<Leg, SettingError> {
+    Ok(Leg {
+        name: bucket.map(|bucket| bucket.name.clone()),
+        source: source(bucket, args, variables)?,
+        target: target(bucket, args)?,
+    })
+}
+
+fn source(bucket: Option<&Bucket>, args: &Args, variables: &Variables) -> Result<Place, SettingError> {
+    let in_file = bucket.map(|bucket| &bucket.source);
+    let service = args.cf_service.clone().or_else(|| match in_file {
+        Some(BucketSource::Service(service)) => Some(service.clone()),
+        _ => None,
+    });
+    let binding = match (&service, variables.secret("VCAP_SERVICES")?) {
+        (Some(service), Some(services)) => Some(vcap::binding(services.expose(), service)),
+        _ => None,
+    };
+    let url = match (&args.source, in_file) {
+        (Some(url), _) | (None, Some(BucketSource::Url(url))) => url.clone(),
+        _ => {
+            if let Some(Ok(binding)) = &binding {
+                binding.url.clone()
+            } else {
+                binding.transpose()?;
+                return Err(SettingError::Missing {
+                    what: "the source bucket".into(),
+                    how: "set PAAS_BUCKET to s3://bucket, or CF_SERVICE to the name of a service in VCAP_SERVICES"
+                        .into(),
+                });
+            }
+        }
+    };
+    let region = binding.as_ref().and_then(|binding| binding.as_ref().ok()?.region.clone());
+    let region = args.source_region.clone().or(region).or_else(|| bucket.map(|bucket| bucket.source_region.clone()));
+    let endpoint_url = args.source_endpoint_url.clone();
+    let credentials = match source_key_pair(bucket, variables)? {
+        Some(credentials) => credentials,
+        None => match binding.transpose()? {
+            Some(binding) => binding.credentials,
+            None => return Err(missing_key(bucket)),
+        },
+    };
+    Ok(Place {
+        url,
+        options: SideOptions {
+            endpoint_url: endpoint_url.or_else(|| bucket.and_then(|bucket| bucket.source_endpoint_url.clone())),
+            region: region.unwrap_or_else(|| REGION_DEFAULT.into()),
+            credentials,
+        },
+    })
+}
+
+/// The names of the variables that hold the source's key pair.
+fn key_variables(bucket: Option<&Bucket>) -> (&str, &str) {
+    bucket.map_or(("PAAS_ACCESS_KEY_ID", "PAAS_SECRET_ACCESS_KEY"), |bucket| {
+        (&bucket.source_access_key_id_variable, &bucket.source_secret_access_key_variable)
+    })
+}
+
+fn source_key_pair(bucket: Option<&Bucket>, variables: &Variables) -> Result<Option<Credentials>, SettingError> {
+    let (id_variable, secret_variable) = key_variables(bucket);
+    let missing = |name: &str, other: &str| SettingError::Missing {
+        what: format!("the variable {name}"),
+        how: format!("set it beside {other}: a key pair has two halves"),
+    };
+    match (variables.secret(id_variable)?, variables.secret(secret_variable)?) {
+        (Some(id), Some(secret_access_key)) => Ok(Some(Credentials::Static {
+            access_key_id: id.expose().to_owned(),
+            secret_access_key,
+            session_token: variables.secret("PAAS_SESSION_TOKEN")?,
+        })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(missing(secret_variable, id_variable)),
+        (None, Some(_)) => Err(missing(id_variable, secret_variable)),
+    }
+}
+
+fn missing_key(bucket: Option<&Bucket>) -> SettingError {
+    let (id_variable, secret_variable) = key_variables(bucket);
+    SettingError::Missing {
+        what: "the source's key pair".into(),
+        how: format!(
+            "set {id_variable} and {secret_variable}, or CF_SERVICE to the name of a service in VCAP_SERVICES; AWS_* is never used for the source"
+        ),
+    }
+}
+
+fn target(bucket: Option<&Bucket>, args: &Args) -> Result<Place, SettingError> {
+    let in_file = |value: fn(&Bucket) -> Option<String>| bucket.and_then(value);
+    let url = args.target.clone().or_else(|| bucket.map(|bucket| bucket.target.clone()));
+    let url = url.ok_or_else(|| SettingError::Missing {
+        what: "the target bucket".into(),
+        how: "set NEW_BUCKET to s3://bucket, or name an --environment".into(),
+    })?;
+    let endpoint_url =
+        args.target_endpoint_url.clone().or_else(|| in_file(|bucket| bucket.target_endpoint_url.clone()));
+    let region = args.target_region.clone().or_else(|| in_file(|bucket| Some(bucket.target_region.clone())));
+    Ok(Place {
+        url,
+        options: SideOptions {
+            endpoint_url,
+            region: region.unwrap_or_else(|| REGION_DEFAULT.into()),
+            credentials: Credentials::Chain,
+        },
+    })
+}
+
+/// Source and target must not overlap: what is written would be listed, and copied, again.
+fn refuse_same_place(leg: &Leg) -> Result<(), Error> {
+    let (source, target) = (&leg.source, &leg.target);
+    let endpoint =
+        |place: &Place| place.options.endpoint_url.as_deref().map(|url| url.trim_end_matches('/').to_owned());
+    let (source_prefix, target_prefix) = (&source.url.prefix, &target.url.prefix);
+    let overlaps =
+        source_prefix.starts_with(target_prefix.as_str()) || target_prefix.starts_with(source_prefix.as_str());
+    if endpoint(source) == endpoint(target) && source.url.bucket == target.url.bucket && overlaps {
+        return Err(Error::SamePlace { source_place: source.url.to_string(), target_place: target.url.to_string() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve<const N: usize>(flags: &[&str], variables: [(&str, &str); N]) -> Result<Config, Error> {
+        let args = Args::try_parse_from(["migrate-s3"].iter().chain(flags)).unwrap();
+        Config::resolve(args, &Variables::from(variables))
+    }
+
+    const KEYS: [(&str, &str); 2] = [("PAAS_ACCESS_KEY_ID", "AKID"), ("PAAS_SECRET_ACCESS_KEY", "hunter2")];
+
+    #[test]
+    fn the_task_definition_of_today_is_enough() {
+        let config = resolve(&["--source", "s3://paas-csv", "--target", "s3://core-prod-bulk-upload"], KEYS).unwrap();
+        let leg = &config.legs[0];
+        assert_eq!(leg.source.options.region, "eu-west-2");
+        assert_eq!(leg.target.options.credentials, Credentials::Chain);
+        assert!(
+            matches!(&leg.source.options.credentials, Credentials::Static { access_key_id, .. } if access_key_id == "AKID")
+        );
+    }
+
+    #[test]
+    fn the_source_never_uses_the_chain() {
+        let error =
+            resolve(&["--source", "s3://paas-csv", "--target", "s3://new-bucket"], [("AWS_ACCESS_KEY_ID", "x")]);
+        let error = error.unwrap_err();
+        assert_eq!(error.to_string(), "the source's key pair is not given");
+        let half = resolve(&["--source", "s3://paas-csv", "--target", "s3://new-bucket"], [KEYS[0]]).unwrap_err();
+        assert_eq!(half.to_string(), "the variable PAAS_SECRET_ACCESS_KEY is not given");
+    }
+
+    #[test]
+    fn overlapping_places_are_refused() {
+        for (source, target) in [("s3://one", "s3://one"), ("s3://one/a", "s3://one"), ("s3://one/a", "s3://one/a/b")] {
+            let error = resolve(&["--source", source, "--target", target], KEYS).unwrap_err();
+            assert!(matches!(error, Error::SamePlace { .. }), "{source} {target}");
+        }
+        assert!(resolve(&["--source", "s3://one/a", "--target", "s3://one/b"], KEYS).is_ok());
+        let elsewhere = ["--source", "s3://one", "--target", "s3://one", "--target-endpoint-url", "http://127.0.0.1:1"];
+        assert!(resolve(&elsewhere, KEYS).is_ok());
+    }
+
+    #[test]
+    fn a_binding_gives_bucket_and_keys() {
+        let services = r#"{"aws-s3-bucket": [{"instance_name": "csv", "credentials": {"bucket_name": "paas-csv",
+            "aws_access_key_id": "B", "aws_secret_access_key": "hunter3", "aws_region": "eu-west-1"}}]}"#;
+        let config =
+            resolve(&["--cf-service", "csv", "--target", "s3://new-bucket"], [("VCAP_SERVICES", services)]).unwrap();
+        let source = &config.legs[0].source;
+        assert_eq!((source.url.bucket.as_str(), source.options.region.as_str()), ("paas-csv", "eu-west-1"));
+    }
+}

@@ -1,0 +1,350 @@
+//! Copying one object: small ones here, large ones by `multipart`; what was proved about it.
+//!
+//! A small object is one GET into one buffer, hashed while it arrives, and one PUT with an explicit checksum that the
+//! target validates. The leave to hold its bytes is taken before the download starts. Called by `work`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::{Bytes, BytesMut};
+use common::finding::{Finding, FindingKind, ProofLevel};
+use common::limits::ByteBudget;
+use common::progress::Progress;
+
+use crate::digest::{self, ContentDigest, ContentHasher, EtagKind, EtagPlan, Sha};
+use crate::errand::Errand;
+use crate::error::Error;
+use crate::key::Key;
+use crate::listing::Entry;
+use crate::metadata::{self, Head, Metadata, Tags};
+use crate::multipart;
+use crate::read::{Wanted, read};
+use crate::store::Store;
+
+/// Objects above this size are copied in parts. Twice the smallest part, so that there are always two.
+pub const SINGLE_BYTES_MAX: u64 = 16 << 20;
+
+/// How often a source object is read again when its bytes contradict its checksum.
+pub const DAMAGED_READS_MAX: u32 = 3;
+
+/// What the target store can do; learnt by preflight's probe and, where an answer says so, on the way.
+#[derive(Debug)]
+pub struct Capabilities {
+    /// It keeps the checksums that it is sent.
+    checksums: AtomicBool,
+    /// It understands `If-None-Match: *`.
+    conditional_writes: AtomicBool,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self { checksums: AtomicBool::new(true), conditional_writes: AtomicBool::new(true) }
+    }
+}
+
+impl Capabilities {
+    /// Whether checksums are to be sent.
+    pub fn checksums(&self) -> bool {
+        self.checksums.load(Ordering::Relaxed)
+    }
+
+    /// The target does not take checksums.
+    pub fn without_checksums(&self) {
+        self.checksums.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a write may carry `If-None-Match: *`.
+    pub fn conditional_writes(&self) -> bool {
+        self.conditional_writes.load(Ordering::Relaxed)
+    }
+
+    /// The target does not take conditional writes.
+    pub fn without_conditional_writes(&self) {
+        self.conditional_writes.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Both sides and what all workers share.
+#[derive(Debug)]
+pub struct Route {
+    /// Where the data comes from.
+    pub source: Store,
+    /// Where it goes.
+    pub target: Store,
+    /// Bytes of bodies that may be held at the same time.
+    pub budget: ByteBudget,
+    /// The same in number, for the size of parts.
+    pub memory_bytes: u64,
+    /// What the target can do.
+    pub capabilities: Capabilities,
+    /// Multipart uploads that an earlier start left behind.
+    pub leftovers: multipart::Leftovers,
+    /// Counters for the display.
+    pub progress: Progress,
+}
+
+/// What came of copying, or of comparing, one object.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// SHA-256 of the bytes that we read from the source.
+    pub sha256: Sha,
+    /// SHA-256 of the bytes that we read from the target, where we read it.
+    pub target_sha256: Option<Sha>,
+    /// The target's ETag.
+    pub target_etag: String,
+    /// The checksum that the target validated and stored, `algorithm:base64`.
+    pub target_checksum: Option<String>,
+    /// How strongly equality is proved.
+    pub proof: ProofLevel,
+    /// What is worth a word besides.
+    pub findings: Vec<Finding>,
+}
+
+/// Copies the object that the source lists as `entry`. Where the target has none, `may_replace` is false, and one that
+/// appears meanwhile is not replaced.
+pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: &Arc<Errand>) -> Result<Proved, Error> {
+    if entry.size > SINGLE_BYTES_MAX {
+        multipart::copy(route, entry, may_replace, errand).await
+    } else {
+        copy_single(route, entry, may_replace, errand).await
+    }
+}
+
+async fn copy_single(route: &Route, entry: &Entry, may_replace: bool, errand: &Errand) -> Result<Proved, Error> {
+    let _permit = route.budget.take(entry.size).await;
+    let download = download(route, entry, errand).await?;
+    let Download { head, body, digest, is_linked } = download;
+    let (tags, mut findings) = carried_tags(&route.source, entry, &head, errand).await?;
+    findings.extend(lost_metadata(&entry.key, &head.metadata));
+    let upload = Upload { key: &entry.key, body, sha256: digest.sha256, metadata: &head.metadata, tags: &tags };
+    let put = upload.put(route, may_replace, errand).await?;
+    let mut proved = Proved {
+        sha256: digest.sha256,
+        target_sha256: None,
+        target_etag: put.etag,
+        target_checksum: put.checksum,
+        proof: if is_linked { ProofLevel::Linked } else { ProofLevel::Stored },
+        findings,
+    };
+    if proved.target_checksum.is_none() {
+        reread(route, &entry.key, entry.size, &mut proved, errand).await?;
+    }
+    Ok(proved)
+}
+
+struct Download {
+    head: Head,
+    body: Bytes,
+    digest: ContentDigest,
+    /// The source's own word about the content agrees with what we read.
+    is_linked: bool,
+}
+
+/// Reads a small object. Bytes that contradict the source's own word about them are read again: what contradicts it
+/// twice in the same way contradicts it for another reason than a damaged line.
+async fn download(route: &Route, entry: &Entry, errand: &Errand) -> Result<Download, Error> {
+    let wanted = Wanted { key: &entry.key, etag: &entry.etag, size: entry.size };
+    let plan = etag_plan(&route.source, entry, errand).await?;
+    let mut before: Option<Sha> = None;
+    for _ in 0..DAMAGED_READS_MAX {
+        let mut hasher = ContentHasher::new(plan);
+        let mut buffer = BytesMut::with_capacity(usize::try_from(entry.size).unwrap_or(0));
+        let head = read(&route.source, wanted, 0..entry.size, errand, &mut |chunk: &[u8]| {
+            hasher.update(chunk);
+            buffer.extend_from_slice(chunk);
+            route.progress.add_bytes(chunk.len() as u64);
+        })
+        .await?;
+        let (digest, body) = (hasher.finish(), buffer.freeze());
+        let word = source_word(&entry.etag, &head, &digest, || digest::crc64nvme(&body));
+        let is_linked = match word {
+            Word::Agrees => true,
+            Word::Silent => false,
+            Word::Contradicts { is_certain: false } if before == Some(digest.sha256) => false,
+            Word::Contradicts { .. } => {
+                tracing::warn!(key = %entry.key, "what was read contradicts the source's checksum; reading again");
+                route.progress.take_back_bytes(entry.size);
+                before = Some(digest.sha256);
+                continue;
+            }
+        };
+        return Ok(Download { head, body, digest, is_linked });
+    }
+    Err(damaged(&route.source, &entry.key, "what is read contradicts the checksum that the source keeps"))
+}
+
+/// What the source itself says about the bytes that we read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// A checksum or ETag of the source is that of our bytes.
+    Agrees,
+    /// It says nothing that could be computed.
+    Silent,
+    /// It says something else. An ETag only looks like a checksum, so it alone is not certain.
+    Contradicts {
+        /// Whether it is a stored checksum that contradicts.
+        is_certain: bool,
+    },
+}
+
+/// Compares the digests of a whole object with the source's `etag` and stored checksums.
+pub fn source_word(etag: &str, head: &Head, digest: &ContentDigest, crc64nvme: impl FnOnce() -> u64) -> Word {
+    let sha256 = head.checksums.sha256.as_ref().map(|stored| *stored == digest::base64(&digest.sha256));
+    let stored = sha256.or_else(|| {
+        let stored = head.checksums.crc64nvme.as_ref()?;
+        Some(*stored == digest::crc64_base64(crc64nvme()))
+    });
+    match (stored, &digest.etag) {
+        (Some(true), _) => Word::Agrees,
+        (Some(false), _) => Word::Contradicts { is_certain: true },
+        (None, Some(computed)) if computed.eq_ignore_ascii_case(etag) => Word::Agrees,
+        (None, Some(_)) if !head.etag_is_opaque => Word::Contradicts { is_certain: false },
+        _ => Word::Silent,
+    }
+}
+
+/// How the ETag of `entry` can be computed. Asks for the length of the first part where there are several.
+pub async fn etag_plan(source: &Store, entry: &Entry, errand: &Errand) -> Result<EtagPlan, Error> {
+    match EtagKind::of(&entry.etag) {
+        EtagKind::Md5 => Ok(EtagPlan::Whole),
+        EtagKind::Opaque => Ok(EtagPlan::None),
+        EtagKind::Multipart(1) => Ok(EtagPlan::Parts(u64::MAX)),
+        EtagKind::Multipart(count) => {
+            let full_key = source.full_key(&entry.key)?;
+            let first = source
+                .call("HeadObject", Some(&entry.key), errand, || {
+                    source.client().head_object().bucket(source.bucket()).key(&full_key).part_number(1).send()
+                })
+                .await;
+            // A store that does not know parts any more leaves the ETag unproved, which is no failure.
+            let length = first.ok().filter(|head| head.parts_count.is_some()).and_then(|head| head.content_length);
+            let part_bytes = length.and_then(|length| u64::try_from(length).ok()).filter(|length| *length > 0);
+            Ok(part_bytes
+                .filter(|part_bytes| entry.size.div_ceil(*part_bytes) == u64::from(count))
+                .map_or(EtagPlan::None, EtagPlan::Parts))
+        }
+    }
+}
+
+/// The tags to carry. That they cannot be read is a finding, not a failure of the object.
+pub async fn carried_tags(
+    source: &Store,
+    entry: &Entry,
+    head: &Head,
+    errand: &Errand,
+) -> Result<(Tags, Vec<Finding>), Error> {
+    match metadata::tags(source, &entry.key, head.tag_count, errand).await {
+        Ok(tags) => Ok((tags, Vec::new())),
+        Err(error) if error.is_denied() || error.is_unsupported() => {
+            let detail = format!("copied without its tags, which cannot be read: {}", common::error::describe(&error));
+            Ok((Tags::new(), vec![Finding::new(FindingKind::Error, entry.key.to_string(), "tags", detail)]))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// User metadata that the store cannot show in headers cannot be carried.
+pub fn lost_metadata(key: &Key, metadata: &Metadata) -> Option<Finding> {
+    let count = metadata.missing_count;
+    (count > 0).then(|| {
+        let detail = format!("{count} entries cannot be read through the API and were not carried");
+        Finding::new(FindingKind::Error, key.to_string(), "user metadata", detail)
+    })
+}
+
+/// A small object on its way to the target.
+struct Upload<'a> {
+    key: &'a Key,
+    body: Bytes,
+    sha256: Sha,
+    metadata: &'a Metadata,
+    tags: &'a Tags,
+}
+
+/// What the target answered.
+struct Put {
+    etag: String,
+    checksum: Option<String>,
+}
+
+impl Upload<'_> {
+    async fn put(&self, route: &Route, may_replace: bool, errand: &Errand) -> Result<Put, Error> {
+        let capabilities = &route.capabilities;
+        loop {
+            let (is_conditional, checksums) =
+                (!may_replace && capabilities.conditional_writes(), capabilities.checksums());
+            match self.attempt(route, is_conditional, checksums, errand).await {
+                Err(error) if is_conditional && error.is_unsupported() => capabilities.without_conditional_writes(),
+                Err(error) if is_conditional && error.is_precondition() => return self.confirm(route, errand).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        route: &Route,
+        is_conditional: bool,
+        checksums: bool,
+        errand: &Errand,
+    ) -> Result<Put, Error> {
+        let target = &route.target;
+        let full_key = target.full_key(self.key)?;
+        let sha256 = digest::base64(&self.sha256);
+        let md5 = (!checksums).then(|| digest::content_md5(&self.body));
+        let output = target
+            .call("PutObject", Some(self.key), errand, || {
+                let request = target
+                    .client()
+                    .put_object()
+                    .bucket(target.bucket())
+                    .key(&full_key)
+                    .body(ByteStream::from(self.body.clone()))
+                    .set_checksum_sha256(checksums.then(|| sha256.clone()))
+                    .set_content_md5(md5.clone())
+                    .set_if_none_match(is_conditional.then(|| "*".to_owned()));
+                // The signed checksum header covers the body; signing it again would hash it a second time.
+                let request = self.metadata.apply_to_put(request, self.tags).customize().disable_payload_signing();
+                request.mutate_request(self.metadata.expires()).send()
+            })
+            .await?;
+        let stored = output.checksum_sha256.filter(|stored| *stored == sha256);
+        Ok(Put {
+            etag: output.e_tag.unwrap_or_default().trim_matches('"').to_owned(),
+            checksum: stored.map(|stored| format!("sha256:{stored}")),
+        })
+    }
+
+    /// The key was empty when it was listed and is taken now: by our own attempt whose answer was lost, if the content
+    /// says so.
+    async fn confirm(&self, route: &Route, errand: &Errand) -> Result<Put, Error> {
+        let head = metadata::head(&route.target, self.key, errand).await?;
+        let occupied = || Error::Occupied { place: route.target.place(), key: self.key.clone() };
+        let sha256 = digest::base64(&self.sha256);
+        match head.checksums.sha256 {
+            Some(stored) if stored == sha256 => Ok(Put { etag: head.etag, checksum: Some(format!("sha256:{stored}")) }),
+            None if head.size == self.body.len() as u64 => Ok(Put { etag: head.etag, checksum: None }),
+            _ => Err(occupied()),
+        }
+    }
+}
+
+/// Reads the target's object back and compares it with what was read from the source.
+pub async fn reread(route: &Route, key: &Key, size: u64, proved: &mut Proved, errand: &Errand) -> Result<(), Error> {
+    let mut hasher = ContentHasher::new(EtagPlan::None);
+    let wanted = Wanted { key, etag: &proved.target_etag, size };
+    read(&route.target, wanted, 0..size, errand, &mut |chunk: &[u8]| hasher.update(chunk)).await?;
+    let sha256 = hasher.finish().sha256;
+    if sha256 != proved.sha256 {
+        return Err(damaged(&route.target, key, "what the target returns is not what was sent"));
+    }
+    proved.target_sha256 = Some(sha256);
+    proved.proof = ProofLevel::Reread;
+    Ok(())
+}
+
+/// See [`Error::Damaged`].
+pub fn damaged(store: &Store, key: &Key, what: &str) -> Error {
+    Error::Damaged { place: store.place(), key: key.clone(), what: what.into() }
+}

@@ -1,0 +1,50 @@
+//! One piece of work on its way: the token that stops it and the retries that it took.
+//!
+//! Made for each object by `run`, for listings and for probes; passed down to every request.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use common::error::{Class, OperatorError};
+use common::retry::RetryPolicy;
+use tokio_util::sync::CancellationToken;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Errand {
+    /// Cancelled when the work is to end early.
+    pub stop: CancellationToken,
+    retries: AtomicU32,
+}
+
+impl Errand {
+    /// A piece of work that ends early when `stop` is cancelled.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self { stop, retries: AtomicU32::new(0) }
+    }
+
+    /// Retries so far, of all requests together.
+    pub fn retries(&self) -> u32 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Whether to try again after `error`, which the attempt numbered `attempts` (from 1) ended with. Waits before it
+    /// says yes, counts the retry and raises the number.
+    ///
+    /// The loop is the caller's own, written out, because a future that goes to another thread cannot lend itself to
+    /// [`common::retry::retry`]'s asynchronous closures yet (rust-lang/rust 100013); policy and classes are the same.
+    pub async fn again(&self, attempts: &mut u32, error: &impl OperatorError) -> bool {
+        let policy = RetryPolicy::REQUEST;
+        if error.class() != Class::Transient || *attempts >= policy.attempts_max || self.stop.is_cancelled() {
+            return false;
+        }
+        let delay = policy.delay(*attempts);
+        tracing::debug!(%error, attempts, delay_ms = delay.as_millis(), "trying again");
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = self.stop.cancelled() => return false,
+        }
+        *attempts += 1;
+        self.retries.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}

@@ -1,0 +1,71 @@
+//! `migrate-s3`: copies buckets out of a platform-as-a-service into their new homes and proves every byte.
+//!
+//! The flow, from top to bottom: [`args`] and [`config`] say what is wanted; [`outcome`] runs bucket after bucket and
+//! makes the report; [`run`] merges ([`mod@merge`]) two sorted listings ([`listing`]), plans a step for each pair
+//! ([`plan`]) and lets workers carry it out ([`work`]): copy ([`mod@copy`], [`multipart`]) or compare
+//! ([`mod@compare`]). [`mod@preflight`] looks before the leap, the [`journal`] spares a later run the reading, the
+//! [`record`]s become the report. All requests go through a [`store`]; keys are bytes ([`key`]).
+
+pub mod args;
+pub mod census;
+pub mod compare;
+pub mod config;
+pub mod copy;
+pub mod digest;
+pub mod errand;
+pub mod error;
+pub mod journal;
+pub mod key;
+pub mod listing;
+pub mod merge;
+pub mod metadata;
+pub mod multipart;
+pub mod outcome;
+pub mod plan;
+pub mod preflight;
+pub mod read;
+pub mod record;
+pub mod run;
+pub mod sequence;
+pub mod state;
+pub mod store;
+pub mod timeline;
+pub mod vcap;
+pub mod walk;
+pub mod work;
+
+use common::error::{OperatorError, show};
+use common::exit::ExitStatus;
+use common::signals::{Shutdown, run_until_stopped};
+use common::telemetry;
+
+use crate::config::{Config, Request};
+
+/// The program.
+pub fn main() -> ExitStatus {
+    let config = match Config::of_process() {
+        Ok(Request::Run(config)) => config,
+        Ok(Request::Show(text)) => return common::settings::show(&text),
+        Err(error) => return fail(&error),
+    };
+    telemetry::init(config.log_format, config.verbose);
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run_and_report(&config)),
+        Err(error) => fail(&common::error::Unstartable(error)),
+    }
+}
+
+async fn run_and_report(config: &Config) -> ExitStatus {
+    let shutdown = Shutdown::default();
+    let finished = run_until_stopped(&shutdown, Box::pin(outcome::run_and_report(config, &shutdown))).await;
+    finished.unwrap_or_else(|| {
+        tracing::error!("an orderly stop took too long; what is copied is copied, the same command goes on from there");
+        shutdown.signal().map_or(ExitStatus::Failed, common::signals::Signal::exit_status)
+    })
+}
+
+/// Shows an error on stderr and gives its exit status.
+fn fail(error: &dyn OperatorError) -> ExitStatus {
+    show(error);
+    error.class().exit_status()
+}

@@ -1,0 +1,315 @@
+//! One bucket's objects as a stream of pages in byte order of their keys.
+//!
+//! Pages are fetched ahead of their use by a task of their own. The order is checked, never assumed: a page that
+//! repeats or goes back is asked for again from the last good key, and a store that really lists in another order is
+//! refused with a sentence. Knows nothing of what is done with the objects. Called by `run`, `preflight`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::types::{EncodingType, Object};
+use common::tasks::TaskSet;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::errand::Errand;
+use crate::error::Error;
+use crate::key::{Key, PlusMeans};
+use crate::store::Store;
+use crate::walk::Walk;
+
+/// Pages fetched ahead of their use: enough to hide a round trip, little enough to stay flat in memory.
+const PAGES_AHEAD: usize = 2;
+
+/// How often a page that goes back is asked for again before the store's order is held to be another one.
+const DISORDER_ATTEMPTS: u32 = 3;
+
+/// An object as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key below the side's prefix.
+    pub key: Key,
+    /// Length in bytes.
+    pub size: u64,
+    /// The entity tag without quotes; empty when the store gives none.
+    pub etag: String,
+    /// When it was last written, by the store's clock.
+    pub last_modified: Option<Timestamp>,
+    /// The storage class as the store names it.
+    pub storage_class: Option<String>,
+}
+
+/// A page of a listing.
+#[derive(Debug)]
+pub struct Page {
+    /// The objects, strictly ascending by key, all above those of earlier pages.
+    pub entries: Vec<Entry>,
+    /// Asks for the next page; `None` at the end.
+    token: Option<String>,
+}
+
+impl Page {
+    /// Whether the listing ends with this page.
+    pub fn is_last(&self) -> bool {
+        self.token.is_none()
+    }
+
+    /// Where the next page begins; `None` at the end.
+    pub fn next(self) -> Option<From> {
+        self.token.map(From::Token)
+    }
+}
+
+/// A listing being read: a queue of pages and the page in hand.
+#[derive(Debug)]
+pub struct Listing {
+    pages: mpsc::Receiver<Vec<Entry>>,
+    page: std::vec::IntoIter<Entry>,
+    has_ended: bool,
+    end: Arc<AtomicBool>,
+}
+
+impl Listing {
+    /// Begins to list `store` by a task in `tasks`; an error of the listing is an error of the set.
+    pub fn start(store: &Store, tasks: &mut TaskSet<Error>) -> Self {
+        let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+        let (store, errand) = (store.clone(), Errand::new(tasks.token()));
+        let end = Arc::new(AtomicBool::new(false));
+        let reached = Arc::clone(&end);
+        tasks.spawn(async move {
+            tokio::select! {
+                outcome = send_pages(&store, sender, &reached, &errand) => outcome,
+                () = errand.stop.cancelled() => Ok(()),
+            }
+        });
+        Self { pages, page: Vec::new().into_iter(), has_ended: false, end }
+    }
+
+    /// The next object; `None` at the end, and also when the listing failed: then its task has the error.
+    pub async fn next(&mut self) -> Option<Entry> {
+        loop {
+            if let Some(entry) = self.page.next() {
+                return Some(entry);
+            }
+            if let Some(page) = self.pages.recv().await {
+                self.page = page.into_iter();
+            } else {
+                self.has_ended = true;
+                return None;
+            }
+        }
+    }
+
+    /// Whether everything given so far can be relied upon: `false` once the listing broke off before its end.
+    pub fn is_sound(&self) -> bool {
+        !self.has_ended || self.end.load(Ordering::Acquire)
+    }
+}
+
+async fn send_pages(
+    store: &Store,
+    sender: mpsc::Sender<Vec<Entry>>,
+    end: &AtomicBool,
+    errand: &Errand,
+) -> Result<(), Error> {
+    if store.lists_by_folder() {
+        Walk::new(store, errand, &sender).run().await?;
+        end.store(true, Ordering::Release);
+        return Ok(());
+    }
+    let mut last: Option<Key> = None;
+    let mut token = None;
+    loop {
+        let page = next_page(store, last.as_ref(), token.take(), errand).await?;
+        last = page.entries.last().map(|entry| entry.key.clone()).or(last);
+        // The receiver is gone when the run ended early: nobody wants the rest.
+        if !page.entries.is_empty() && sender.send(page.entries).await.is_err() {
+            return Ok(());
+        }
+        if let Some(next) = page.token {
+            token = Some(next);
+        } else {
+            end.store(true, Ordering::Release);
+            return Ok(());
+        }
+    }
+}
+
+/// The page after `last`, asked for by `token` where there is one, and by key when the token leads astray.
+async fn next_page(store: &Store, last: Option<&Key>, token: Option<String>, errand: &Errand) -> Result<Page, Error> {
+    let mut from = token.map_or_else(|| last.cloned().map_or(From::Start, From::Key), From::Token);
+    for attempt in 1.. {
+        let page = fetch(store, &from, None, errand).await?;
+        let Some((before, after)) = first_disorder(last, &page.entries) else { return Ok(page) };
+        tracing::warn!(side = %store.side(), %before, %after, attempt, "the listing goes back; asking for the page again");
+        if attempt == DISORDER_ATTEMPTS {
+            return Err(Error::ListingOrder { place: store.place(), before, after });
+        }
+        // A key that the SDK cannot send cannot be a starting point; the token is tried again instead.
+        if let Some(key) = last.filter(|key| key.as_str().is_some()) {
+            from = From::Key(key.clone());
+        }
+    }
+    unreachable!("the loop ends by its attempts")
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone)]
+pub enum From {
+    /// At the first object.
+    Start,
+    /// Where an earlier page ended, in the store's words.
+    Token(String),
+    /// After this key.
+    Key(Key),
+}
+
+/// The first page of `store`'s listing, in order where the store's dialect is one of order.
+pub async fn first(store: &Store, errand: &Errand) -> Result<Page, Error> {
+    if store.lists_by_folder() {
+        fetch(store, &From::Start, None, errand).await
+    } else {
+        next_page(store, None, None, errand).await
+    }
+}
+
+/// One page of `store`'s listing; `entries_max` only for probes.
+pub async fn fetch(store: &Store, from: &From, entries_max: Option<i32>, errand: &Errand) -> Result<Page, Error> {
+    let prefix = store.prefix();
+    let (token, start_after) = match from {
+        From::Start => (None, None),
+        From::Token(token) => (Some(token.clone()), None),
+        From::Key(key) => (None, key.under(prefix).as_str().map(ToOwned::to_owned)),
+    };
+    let output = store
+        .call("ListObjectsV2", None, errand, || {
+            store
+                .client()
+                .list_objects_v2()
+                .bucket(store.bucket())
+                .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+                .set_continuation_token(token.clone())
+                .set_start_after(start_after.clone())
+                .set_max_keys(entries_max)
+                .encoding_type(EncodingType::Url)
+                .send()
+        })
+        .await?;
+    let encoded = output.encoding_type() == Some(&EncodingType::Url);
+    let token = output.next_continuation_token.filter(|_| output.is_truncated == Some(true));
+    let entries = output.contents.unwrap_or_default();
+    let entries = entries.into_iter().map(|object| entry(object, store, encoded)).collect::<Result<_, _>>()?;
+    Ok(Page { entries, token })
+}
+
+/// How a store lists, as far as it can be told by asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// How a plus in a key is written; AWS's way when the store does not tell.
+    pub plus_means: PlusMeans,
+    /// Whether it lists folder by folder instead of in byte order; see `walk`.
+    pub by_folder: bool,
+}
+
+/// Asks `store` how it lists.
+pub async fn dialect(store: &Store, errand: &Errand) -> Result<Dialect, Error> {
+    let server = ServerName::default();
+    let start_after = format!("{}{}", store.prefix(), PlusMeans::PROBE);
+    let output = store
+        .call("ListObjectsV2", None, errand, || {
+            store
+                .client()
+                .list_objects_v2()
+                .bucket(store.bucket())
+                .set_prefix((!store.prefix().is_empty()).then(|| store.prefix().to_owned()))
+                .start_after(&start_after)
+                .max_keys(1)
+                .encoding_type(EncodingType::Url)
+                .customize()
+                .interceptor(server.clone())
+                .send()
+        })
+        .await?;
+    Ok(Dialect {
+        plus_means: output.start_after().and_then(PlusMeans::of_echo).unwrap_or_default(),
+        // SeaweedFS is the one that is known to keep folders and to say who it is.
+        by_folder: server.name.lock().unwrap_or_else(PoisonError::into_inner).starts_with("SeaweedFS"),
+    })
+}
+
+/// Reads the header `Server` off the answer: the one thing that the SDK's output does not hold.
+#[derive(Debug, Clone, Default)]
+struct ServerName {
+    name: Arc<Mutex<String>>,
+}
+
+impl Intercept for ServerName {
+    fn name(&self) -> &'static str {
+        "ServerName"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(name) = context.response().headers().get("server") {
+            name.clone_into(&mut self.name.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn entry(object: Object, store: &Store, encoded: bool) -> Result<Entry, Error> {
+    let broken = |what: &str| Error::ListingBroken { place: store.place(), what: what.into() };
+    let listed = object.key.ok_or_else(|| broken("an object without a key"))?;
+    let key = if encoded { Key::from_listing(&listed, store.plus_means()) } else { Key::from(listed.as_str()) };
+    let key = key.below(store.prefix()).ok_or_else(|| broken("a key outside the prefix that was asked for"))?;
+    let size =
+        object.size.and_then(|size| u64::try_from(size).ok()).ok_or_else(|| broken("an object without a size"))?;
+    Ok(Entry {
+        key,
+        size,
+        etag: object.e_tag.map(|etag| etag.trim_matches('"').to_owned()).unwrap_or_default(),
+        last_modified: object.last_modified.and_then(|time| Timestamp::from_nanosecond(time.as_nanos()).ok()),
+        storage_class: object.storage_class.map(|class| class.as_str().to_owned()),
+    })
+}
+
+/// The first pair of neighbours, beginning with `last`, that is not strictly ascending.
+fn first_disorder(last: Option<&Key>, entries: &[Entry]) -> Option<(Key, Key)> {
+    let keys = entries.iter().map(|entry| &entry.key);
+    let before = last.into_iter().chain(keys.clone());
+    let after = keys.skip(usize::from(last.is_none()));
+    before.zip(after).find(|(before, after)| before >= after).map(|(before, after)| (before.clone(), after.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(keys: &[&str]) -> Vec<Entry> {
+        let entry = |key: &&str| Entry {
+            key: Key::from(*key),
+            size: 0,
+            etag: String::new(),
+            last_modified: None,
+            storage_class: None,
+        };
+        keys.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn disorder_is_found_within_and_between_pages() {
+        let last = Key::from("b");
+        assert_eq!(first_disorder(None, &page(&["a", "b", "c"])), None);
+        assert_eq!(first_disorder(Some(&last), &page(&["c", "d"])), None);
+        assert_eq!(first_disorder(Some(&last), &page(&["b"])), Some(("b".into(), "b".into())));
+        assert_eq!(first_disorder(None, &page(&["a/b", "a-b"])), Some(("a/b".into(), "a-b".into())));
+        assert_eq!(first_disorder(Some(&last), &[]), None);
+    }
+}

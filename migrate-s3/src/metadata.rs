@@ -1,0 +1,294 @@
+//! What belongs to an object besides its bytes: system headers, user metadata, storage class, redirect, tags.
+//!
+//! Read off the answers to GET and HEAD, applied to PUT and `CreateMultipartUpload`, compared aspect by aspect.
+//! Called by `read`, `copy`, `multipart`, `compare`.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_s3::config::http::HttpRequest;
+use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::types::StorageClass;
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::errand::Errand;
+use crate::error::Error;
+use crate::key::Key;
+use crate::store::Store;
+
+/// The storage class that stores mean when they name none.
+const STANDARD: &str = "STANDARD";
+
+/// An object's metadata without its tags.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// The system headers that travel, by name; absent ones are absent.
+    headers: BTreeMap<&'static str, String>,
+    /// The user's own, by lower-case name.
+    user: BTreeMap<String, String>,
+    /// The storage class; `None` for [`STANDARD`].
+    storage_class: Option<String>,
+    /// How many of the user's own the store could not show in headers.
+    pub missing_count: u32,
+}
+
+/// Tags by name.
+pub type Tags = BTreeMap<String, String>;
+
+/// What the store keeps about the bytes of the whole object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredChecksums {
+    /// SHA-256, base64.
+    pub sha256: Option<String>,
+    /// CRC-64/NVME, base64.
+    pub crc64nvme: Option<String>,
+}
+
+/// Everything that the head of an answer says about an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Length of the whole object in bytes.
+    pub size: u64,
+    /// The entity tag without quotes.
+    pub etag: String,
+    /// When it was last written, by the store's clock.
+    pub last_modified: Option<Timestamp>,
+    /// The metadata.
+    pub metadata: Metadata,
+    /// How many tags there are; `None` when the answer does not say, which also stands for none.
+    pub tag_count: Option<u32>,
+    /// What the store keeps about the bytes.
+    pub checksums: StoredChecksums,
+    /// Whether the ETag cannot be an MD5 because of how the object is encrypted.
+    pub etag_is_opaque: bool,
+}
+
+macro_rules! head {
+    ($output:expr, $size:expr) => {{
+        let output = $output;
+        let headers = [
+            ("cache-control", &output.cache_control),
+            ("content-disposition", &output.content_disposition),
+            ("content-encoding", &output.content_encoding),
+            ("content-language", &output.content_language),
+            ("content-type", &output.content_type),
+            ("expires", &output.expires_string),
+            ("website-redirect-location", &output.website_redirect_location),
+        ];
+        // A composite checksum (`value-N`) is one over the parts' checksums: it says nothing that we could compute.
+        let full = |checksum: &Option<String>| checksum.clone().filter(|checksum| !checksum.contains('-'));
+        let count = |count: Option<i32>| count.and_then(|count| u32::try_from(count).ok());
+        let encryption = output.server_side_encryption.as_ref().map(|encryption| encryption.as_str());
+        Head {
+            size: $size,
+            etag: output.e_tag.as_deref().unwrap_or_default().trim_matches('"').to_owned(),
+            last_modified: output.last_modified.and_then(|time| Timestamp::from_nanosecond(time.as_nanos()).ok()),
+            metadata: Metadata {
+                headers: headers
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name, value.clone().filter(|value| !value.is_empty())?)))
+                    .collect(),
+                user: output.metadata.clone().unwrap_or_default().into_iter().collect(),
+                storage_class: output
+                    .storage_class
+                    .as_ref()
+                    .map(|class| class.as_str().to_owned())
+                    .filter(|class| class != STANDARD),
+                missing_count: count(output.missing_meta).unwrap_or(0),
+            },
+            tag_count: count(output.tag_count),
+            checksums: StoredChecksums {
+                sha256: full(&output.checksum_sha256),
+                crc64nvme: full(&output.checksum_crc64_nvme),
+            },
+            etag_is_opaque: encryption.is_some_and(|encryption| encryption.starts_with("aws:kms"))
+                || output.sse_customer_algorithm.is_some(),
+        }
+    }};
+}
+
+impl Head {
+    /// Reads the head of a GET; `size` is that of the whole object, which a ranged answer does not carry in one place.
+    pub fn of_get(output: &GetObjectOutput, size: u64) -> Self {
+        head!(output, size)
+    }
+
+    /// Reads the head of a HEAD.
+    pub fn of_head(output: &HeadObjectOutput) -> Self {
+        head!(output, output.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0))
+    }
+}
+
+/// Asks for the head of `key`, stored checksums included.
+pub async fn head(store: &Store, key: &Key, errand: &Errand) -> Result<Head, Error> {
+    let full_key = store.full_key(key)?;
+    let output = store
+        .call("HeadObject", Some(key), errand, || {
+            let request = store.client().head_object().bucket(store.bucket()).key(&full_key);
+            request.customize().mutate_request(with_checksums).send()
+        })
+        .await?;
+    Ok(Head::of_head(&output))
+}
+
+/// Asks for stored checksums without asking the SDK to check them.
+pub fn with_checksums(request: &mut HttpRequest) {
+    request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
+}
+
+/// The tags of `key`; asks only when `tag_count` says that there are any.
+pub async fn tags(store: &Store, key: &Key, tag_count: Option<u32>, errand: &Errand) -> Result<Tags, Error> {
+    if tag_count.unwrap_or(0) == 0 {
+        return Ok(Tags::new());
+    }
+    let full_key = store.full_key(key)?;
+    let output = store
+        .call("GetObjectTagging", Some(key), errand, || {
+            store.client().get_object_tagging().bucket(store.bucket()).key(&full_key).send()
+        })
+        .await?;
+    Ok(output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
+}
+
+/// What RFC 3986 calls unreserved stays as it is.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Tags as the header `x-amz-tagging` wants them; `None` for no tags.
+fn tagging(tags: &Tags) -> Option<String> {
+    let encode = |text| utf8_percent_encode(text, QUERY);
+    let pairs: Vec<String> = tags.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    (!pairs.is_empty()).then(|| pairs.join("&"))
+}
+
+macro_rules! apply {
+    ($builder:expr, $metadata:expr, $tags:expr) => {{
+        let metadata = $metadata;
+        let header = |name: &str| metadata.headers.get(name).cloned();
+        let user = (!metadata.user.is_empty()).then(|| metadata.user.clone().into_iter().collect());
+        $builder
+            .set_cache_control(header("cache-control"))
+            .set_content_disposition(header("content-disposition"))
+            .set_content_encoding(header("content-encoding"))
+            .set_content_language(header("content-language"))
+            .set_content_type(header("content-type"))
+            .set_website_redirect_location(header("website-redirect-location"))
+            .set_metadata(user)
+            .set_storage_class(metadata.storage_class.as_deref().map(StorageClass::from))
+            .set_tagging(tagging($tags))
+    }};
+}
+
+impl Metadata {
+    /// Puts everything but `Expires` on a PUT; see [`Self::expires`].
+    pub fn apply_to_put(&self, request: PutObjectFluentBuilder, tags: &Tags) -> PutObjectFluentBuilder {
+        apply!(request, self, tags)
+    }
+
+    /// Puts everything but `Expires` on the beginning of a multipart upload; see [`Self::expires`].
+    pub fn apply_to_multipart(
+        &self,
+        request: CreateMultipartUploadFluentBuilder,
+        tags: &Tags,
+    ) -> CreateMultipartUploadFluentBuilder {
+        apply!(request, self, tags)
+    }
+
+    /// What puts `Expires` on a request that is about to be signed: as the text that it is, because the SDK's own setter
+    /// takes nothing but well-formed dates, and objects in the wild hold others.
+    pub fn expires(&self) -> impl Fn(&mut HttpRequest) + Send + Sync + 'static + use<> {
+        let expires = self.headers.get("expires").cloned();
+        move |request| {
+            if let Some(expires) = expires.clone() {
+                // A value that is no header value cannot have come out of one.
+                let _ = request.headers_mut().try_insert("expires", expires);
+            }
+        }
+    }
+
+    /// The aspects in which `target` differs, each with a sentence. The values of user metadata are not shown: they may
+    /// be anything.
+    pub fn differences(&self, target: &Self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let names = self.headers.keys().chain(target.headers.keys());
+        for name in names.collect::<std::collections::BTreeSet<_>>() {
+            if self.headers.get(name) != target.headers.get(name) {
+                let show =
+                    |side: &Self| side.headers.get(name).map_or_else(|| "none".into(), |value| format!("`{value}`"));
+                found.push(((*name).to_owned(), format!("source {}, target {}", show(self), show(target))));
+            }
+        }
+        if let Some(detail) = map_difference(&self.user, &target.user) {
+            found.push(("user metadata".into(), detail));
+        }
+        if self.storage_class != target.storage_class {
+            let show = |side: &Self| side.storage_class.clone().unwrap_or_else(|| STANDARD.into());
+            found.push(("storage class".into(), format!("source {}, target {}", show(self), show(target))));
+        }
+        found
+    }
+}
+
+/// In which names two maps differ, without their values; `None` when they are equal.
+pub fn map_difference(source: &BTreeMap<String, String>, target: &BTreeMap<String, String>) -> Option<String> {
+    let names: std::collections::BTreeSet<_> = source.keys().chain(target.keys()).collect();
+    let words: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| match (source.get(name), target.get(name)) {
+            (Some(source), Some(target)) if source == target => None,
+            (Some(_), Some(_)) => Some(format!("`{name}` differs")),
+            (Some(_), None) => Some(format!("the target lacks `{name}`")),
+            _ => Some(format!("only the target has `{name}`")),
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(headers: &[(&'static str, &str)], user: &[(&str, &str)]) -> Metadata {
+        Metadata {
+            headers: headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            user: user.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            ..Metadata::default()
+        }
+    }
+
+    #[test]
+    fn differences_name_the_aspect_and_no_user_value() {
+        let source = metadata(&[("content-type", "text/csv")], &[("owner", "alice"), ("kind", "log")]);
+        let target = metadata(&[("cache-control", "no-store")], &[("owner", "bob")]);
+        let found = source.differences(&target);
+        assert_eq!(
+            found,
+            [
+                ("cache-control".into(), "source none, target `no-store`".into()),
+                ("content-type".into(), "source `text/csv`, target none".into()),
+                ("user metadata".into(), "the target lacks `kind`, `owner` differs".into()),
+            ]
+        );
+        assert!(source.differences(&source.clone()).is_empty());
+    }
+
+    /// The integration suite's server takes only dates; S3 itself takes anything.
+    #[test]
+    fn an_expiry_that_is_no_date_goes_out_as_it_is() {
+        let mut request = HttpRequest::empty();
+        metadata(&[("expires", "0")], &[]).expires()(&mut request);
+        assert_eq!(request.headers().get("expires"), Some("0"));
+        let mut request = HttpRequest::empty();
+        metadata(&[], &[]).expires()(&mut request);
+        assert_eq!(request.headers().get("expires"), None);
+    }
+
+    #[test]
+    fn tags_are_a_query_string() {
+        let tags: Tags = [("a b".into(), "1+1=2".into()), ("ä".into(), String::new())].into();
+        assert_eq!(tagging(&tags).as_deref(), Some("a%20b=1%2B1%3D2&%C3%A4="));
+        assert_eq!(tagging(&Tags::new()), None);
+    }
+}

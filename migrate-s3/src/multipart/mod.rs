@@ -1,0 +1,295 @@
+//! Copying a large object in parts that are read and sent at the same time.
+//!
+//! Every part is a ranged GET with `If-Match` into one buffer and an `UploadPart` with an explicit checksum; the leave to
+//! hold its bytes is taken before the download starts and given back when they were sent and hashed. The object becomes
+//! visible with `CompleteMultipartUpload`, which carries its size and its full-object checksum. Whatever goes wrong, the
+//! upload is aborted. Called by `copy`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use common::finding::ProofLevel;
+use common::tasks::TaskSet;
+
+use crate::copy::{
+    DAMAGED_READS_MAX, Proved, Route, Word, carried_tags, damaged, etag_plan, lost_metadata, reread, source_word,
+};
+use crate::digest::{self, ContentHasher, Sha};
+use crate::errand::Errand;
+use crate::error::Error;
+use crate::listing::Entry;
+use crate::metadata::{self, Head, Tags};
+use crate::sequence::Sequence;
+
+mod leftovers;
+mod part;
+
+pub use leftovers::Leftovers;
+use leftovers::{abort_leftovers, abort_own};
+use part::{Held, Part, Sent};
+
+/// S3's limit on the number of parts of an object ("Amazon S3 multipart upload limits").
+const PARTS_MAX: u64 = 10_000;
+
+/// The smallest part that we make. S3 wants 5 MiB; 8 MiB halves the requests at little cost in memory.
+const PART_BYTES_MIN: u64 = 8 << 20;
+
+/// The length of all parts but the last, for an object of `size` bytes: as small as the limit on their number allows.
+pub fn part_bytes(size: u64) -> u64 {
+    size.div_ceil(PARTS_MAX).next_multiple_of(1 << 20).max(PART_BYTES_MIN)
+}
+
+/// Copies the object that the source lists as `entry`; see [`crate::copy::copy`].
+pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: &Arc<Errand>) -> Result<Proved, Error> {
+    let part_bytes = part_bytes(entry.size);
+    if part_bytes > route.memory_bytes {
+        return Err(Error::PartTooBig { key: entry.key.clone(), size: entry.size, part_bytes });
+    }
+    abort_leftovers(route, &entry.key, errand).await;
+    let head = metadata::head(&route.source, &entry.key, errand).await?;
+    let (tags, mut findings) = carried_tags(&route.source, entry, &head, errand).await?;
+    findings.extend(lost_metadata(&entry.key, &head.metadata));
+    let mut before = None;
+    for _ in 0..DAMAGED_READS_MAX {
+        let upload = Upload::begin(route, entry, &head, &tags, errand).await?;
+        let outcome = upload.transfer(part_bytes, &head, may_replace, before).await;
+        if !matches!(outcome, Ok(Transferred::Whole(_))) {
+            abort_own(route, &entry.key, &upload.id).await;
+        }
+        match outcome? {
+            Transferred::Whole(mut proved) => {
+                proved.findings = findings;
+                if proved.target_checksum.is_none() {
+                    reread(route, &entry.key, entry.size, &mut proved, errand).await?;
+                }
+                return Ok(*proved);
+            }
+            Transferred::Doubtful(sha256) => {
+                tracing::warn!(key = %entry.key, "what was read contradicts the source's checksum; reading again");
+                route.progress.take_back_bytes(entry.size);
+                before = Some(sha256);
+            }
+        }
+    }
+    Err(damaged(&route.source, &entry.key, "what is read contradicts the checksum that the source keeps"))
+}
+
+/// How the transfer of all parts ended.
+enum Transferred {
+    /// The object is there.
+    Whole(Box<Proved>),
+    /// What was read, with this digest, contradicts what the source says of it; nothing was completed.
+    Doubtful(Sha),
+}
+
+/// A multipart upload that has begun.
+struct Upload {
+    route: Arc<Route>,
+    errand: Arc<Errand>,
+    entry: Entry,
+    full_key: String,
+    id: String,
+    /// Whether parts carry CRC-64/NVME and the object is to have one over everything.
+    checksums: bool,
+}
+
+/// What has become of the parts.
+#[derive(Default)]
+struct PartsDone {
+    sent: Vec<Sent>,
+    failure: Option<Error>,
+}
+
+impl Upload {
+    async fn begin(
+        route: &Arc<Route>,
+        entry: &Entry,
+        head: &Head,
+        tags: &Tags,
+        errand: &Arc<Errand>,
+    ) -> Result<Self, Error> {
+        let target = &route.target;
+        let full_key = target.full_key(&entry.key)?;
+        let checksums = route.capabilities.checksums();
+        let output = target
+            .call("CreateMultipartUpload", Some(&entry.key), errand, || {
+                let request = target
+                    .client()
+                    .create_multipart_upload()
+                    .bucket(target.bucket())
+                    .key(&full_key)
+                    .set_checksum_algorithm(checksums.then_some(ChecksumAlgorithm::Crc64Nvme))
+                    .set_checksum_type(checksums.then_some(ChecksumType::FullObject));
+                let request = head.metadata.apply_to_multipart(request, tags).customize();
+                request.mutate_request(head.metadata.expires()).send()
+            })
+            .await?;
+        let id = output.upload_id.unwrap_or_default();
+        Ok(Self { route: Arc::clone(route), errand: Arc::clone(errand), entry: entry.clone(), full_key, id, checksums })
+    }
+
+    /// Sends all parts and completes the upload.
+    async fn transfer(
+        &self,
+        part_bytes: u64,
+        head: &Head,
+        may_replace: bool,
+        before: Option<Sha>,
+    ) -> Result<Transferred, Error> {
+        let plan = etag_plan(&self.route.source, &self.entry, &self.errand).await?;
+        let sequence = Arc::new(Sequence::new(ContentHasher::new(plan)));
+        let mut sent = self.send_parts(part_bytes, &sequence).await?;
+        sent.sort_by_key(|part| part.number);
+        let crc = sent.iter().fold(0, |crc, part| digest::crc64nvme_combine(crc, part.crc, part.bytes));
+        let sent_bytes: u64 = sent.iter().map(|part| part.bytes).sum();
+        let digest = sequence.finish().filter(|_| sent_bytes == self.entry.size);
+        let digest = digest.ok_or_else(|| damaged(&self.route.source, &self.entry.key, "its parts do not add up"))?;
+        let proof = match source_word(&self.entry.etag, head, &digest, || crc) {
+            Word::Agrees => ProofLevel::Linked,
+            Word::Silent => ProofLevel::Stored,
+            // Read twice with the same digest: the parts' boundaries or the encryption are another than the ETag's form
+            // lets one think.
+            Word::Contradicts { is_certain: false } if before == Some(digest.sha256) => ProofLevel::Stored,
+            Word::Contradicts { .. } => return Ok(Transferred::Doubtful(digest.sha256)),
+        };
+        let (target_etag, stored) = self.complete(sent, crc, may_replace).await?;
+        let target_checksum = stored.filter(|stored| *stored == digest::crc64_base64(crc));
+        let target_checksum = target_checksum.map(|stored| format!("crc64nvme:{stored}"));
+        Ok(Transferred::Whole(Box::new(Proved {
+            sha256: digest.sha256,
+            target_sha256: None,
+            target_etag,
+            target_checksum,
+            proof,
+            findings: Vec::new(),
+        })))
+    }
+
+    async fn send_parts(&self, part_bytes: u64, sequence: &Arc<Sequence<Held>>) -> Result<Vec<Sent>, Error> {
+        let progress = Arc::new(Mutex::new(PartsDone::default()));
+        let mut tasks = TaskSet::<Error>::new(&self.errand.stop);
+        let stop = tasks.token();
+        let mut offset = 0;
+        for number in 1.. {
+            if offset == self.entry.size {
+                break;
+            }
+            let range = offset..self.entry.size.min(offset + part_bytes);
+            offset = range.end;
+            let permit = tokio::select! {
+                permit = self.route.budget.take(range.end - range.start) => permit,
+                () = stop.cancelled() => break,
+            };
+            let part = Part {
+                route: Arc::clone(&self.route),
+                errand: Arc::clone(&self.errand),
+                entry: self.entry.clone(),
+                full_key: self.full_key.clone(),
+                upload_id: self.id.clone(),
+                checksums: self.checksums,
+                number,
+                range,
+            };
+            let (progress, sequence, stop) = (Arc::clone(&progress), Arc::clone(sequence), stop.clone());
+            tasks.spawn(async move {
+                let outcome = tokio::select! {
+                    outcome = part.copy(permit, &sequence) => outcome,
+                    () = stop.cancelled() => Err(Error::GivenUp),
+                };
+                let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                match outcome {
+                    Ok(part) => progress.sent.push(part),
+                    // The first failure ends the others at once, not only when all are begun.
+                    Err(error) => {
+                        progress.failure.get_or_insert(error);
+                        stop.cancel();
+                    }
+                }
+                Ok(())
+            });
+        }
+        tasks.join().await?;
+        let done = std::mem::take(&mut *progress.lock().unwrap_or_else(PoisonError::into_inner));
+        match done.failure {
+            Some(error) => Err(error),
+            None if self.errand.stop.is_cancelled() => Err(Error::GivenUp),
+            None => Ok(done.sent),
+        }
+    }
+
+    /// Makes the object visible. Returns its ETag and the checksum that the target keeps for all of it.
+    async fn complete(&self, sent: Vec<Sent>, crc: u64, may_replace: bool) -> Result<(String, Option<String>), Error> {
+        let capabilities = &self.route.capabilities;
+        let part = |part: Sent| {
+            let crc = self.checksums.then(|| digest::crc64_base64(part.crc));
+            CompletedPart::builder().part_number(part.number).e_tag(part.etag).set_checksum_crc64_nvme(crc).build()
+        };
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(sent.into_iter().map(part).collect())).build();
+        loop {
+            let is_conditional = !may_replace && capabilities.conditional_writes();
+            match self.complete_once(parts.clone(), crc, is_conditional).await {
+                Err(error) if is_conditional && error.is_unsupported() => capabilities.without_conditional_writes(),
+                Err(error) if is_conditional && error.is_precondition() => {
+                    return Err(Error::Occupied { place: self.route.target.place(), key: self.entry.key.clone() });
+                }
+                // An earlier attempt whose answer was lost has completed it: the object tells.
+                Err(error) if error.is_not_found() && self.errand.retries() > 0 => {
+                    return self.confirm(crc, error).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn complete_once(
+        &self,
+        parts: CompletedMultipartUpload,
+        crc: u64,
+        is_conditional: bool,
+    ) -> Result<(String, Option<String>), Error> {
+        let target = &self.route.target;
+        let crc = self.checksums.then(|| digest::crc64_base64(crc));
+        let size = i64::try_from(self.entry.size).ok().filter(|_| self.checksums);
+        let output = target
+            .call("CompleteMultipartUpload", Some(&self.entry.key), &self.errand, || {
+                target
+                    .client()
+                    .complete_multipart_upload()
+                    .bucket(target.bucket())
+                    .key(&self.full_key)
+                    .upload_id(&self.id)
+                    .multipart_upload(parts.clone())
+                    .set_checksum_crc64_nvme(crc.clone())
+                    .set_checksum_type(self.checksums.then_some(ChecksumType::FullObject))
+                    .set_mpu_object_size(size)
+                    .set_if_none_match(is_conditional.then(|| "*".to_owned()))
+                    .send()
+            })
+            .await?;
+        let etag = output.e_tag.unwrap_or_default().trim_matches('"').to_owned();
+        Ok((etag, output.checksum_crc64_nvme))
+    }
+
+    async fn confirm(&self, crc: u64, cause: Error) -> Result<(String, Option<String>), Error> {
+        let head = metadata::head(&self.route.target, &self.entry.key, &self.errand).await?;
+        let crc = digest::crc64_base64(crc);
+        let agrees = head.checksums.crc64nvme.as_ref().is_none_or(|stored| *stored == crc);
+        if head.size == self.entry.size && agrees { Ok((head.etag, head.checksums.crc64nvme)) } else { Err(cause) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_size_fits_the_limits(size in 1u64..=50_000_000_000_000) {
+            let part_bytes = part_bytes(size);
+            prop_assert!(size.div_ceil(part_bytes) <= PARTS_MAX);
+            prop_assert!((PART_BYTES_MIN..=5 << 30).contains(&part_bytes));
+        }
+    }
+}

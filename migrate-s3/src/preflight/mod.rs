@@ -1,0 +1,125 @@
+//! A look at both ends before anything is changed: what stands in the way, each with its fix.
+//!
+//! Source first, then target, then both together. Nothing is written, except that a migration tries a multipart upload on
+//! the target and aborts it, which creates no object. Called by `run`.
+
+mod both;
+mod source;
+mod target;
+
+use common::error::{Class, OperatorError as _, sentence};
+use common::report::{Check, CheckOutcome};
+use common::settings::Mode;
+
+use crate::copy::Route;
+use crate::errand::Errand;
+use crate::error::Error;
+use crate::journal::Memory;
+use crate::listing::{self, Page};
+use crate::plan::Policy;
+use crate::store::Store;
+
+pub(crate) use source::is_archived;
+
+/// What preflight is told about the run.
+#[derive(Debug, Clone, Copy)]
+pub struct Intent {
+    /// What the run will do.
+    pub mode: Mode,
+    /// What it may do.
+    pub policy: Policy,
+    /// Whether objects that only the target has are put up with.
+    pub allow_extra: bool,
+}
+
+/// The checks so far and whether one of them stands in the way.
+#[derive(Debug, Default)]
+struct Findings {
+    checks: Vec<Check>,
+    /// Whether all that stands in the way may pass by itself.
+    transient: bool,
+}
+
+impl Findings {
+    fn add(&mut self, check: Check) {
+        self.checks.push(check);
+    }
+
+    /// Adds the check that `error` makes fail.
+    fn fail(&mut self, name: String, error: &Error) {
+        self.transient = error.class() == Class::Transient;
+        self.add(Check::fail(name, sentence(error), fix(error)));
+    }
+
+    fn failed(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.outcome == CheckOutcome::Fail)
+    }
+}
+
+/// What preflight comes to.
+#[derive(Debug)]
+pub struct Looked {
+    /// What was looked at.
+    pub checks: Vec<Check>,
+    /// Whether both sides can be listed, so that a dry run can count whatever else stands in the way.
+    pub can_list: bool,
+    /// [`Error::Refused`] when something stands in the way.
+    pub outcome: Result<(), Error>,
+}
+
+/// Looks at both ends.
+pub async fn preflight(route: &Route, intent: Intent, memory: &Memory, errand: &Errand) -> Looked {
+    let mut findings = Findings::default();
+    let can_list = look(route, intent, memory, errand, &mut findings).await;
+    let failed: Vec<&Check> = findings.failed().collect();
+    let outcome = if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Refused {
+            reasons: failed.iter().map(|check| check.detail.clone()).collect(),
+            fixes: failed.iter().filter_map(|check| check.fix.clone()).collect(),
+            transient: findings.transient,
+        })
+    };
+    Looked { checks: findings.checks, can_list, outcome }
+}
+
+/// Whether both sides can be listed.
+async fn look(route: &Route, intent: Intent, memory: &Memory, errand: &Errand, findings: &mut Findings) -> bool {
+    let source_page = first_page(&route.source, errand, findings).await;
+    if let Some(page) = &source_page {
+        source::check(&route.source, page, errand, findings).await;
+    }
+    let target_page = first_page(&route.target, errand, findings).await;
+    if target_page.is_some() {
+        target::check(route, intent.mode, errand, findings).await;
+    }
+    let (Some(source), Some(target)) = (source_page, target_page) else { return false };
+    both::check(route, &source, &target, intent, memory, findings);
+    true
+}
+
+/// The first page of a side: shows that it is reached, that the credentials are good, that the bucket is there, in this
+/// region, and may be listed.
+async fn first_page(store: &Store, errand: &Errand, findings: &mut Findings) -> Option<Page> {
+    let name = format!("{} can be listed", store.side());
+    let page = async {
+        store.set_dialect(listing::dialect(store, errand).await?);
+        listing::first(store, errand).await
+    };
+    match page.await {
+        Ok(page) => {
+            let what = if page.entries.is_empty() { "it is empty" } else { "it has objects" };
+            findings.add(Check::pass(name, format!("{} ({}): {what}", store.place(), store.engine())));
+            Some(page)
+        }
+        Err(error) => {
+            findings.fail(name, &error);
+            None
+        }
+    }
+}
+
+fn fix(error: &Error) -> String {
+    error.hint().unwrap_or_else(|| "see the service's own message".into())
+}

@@ -1,0 +1,220 @@
+//! What preflight asks the target: may we write, does it keep checksums, what will it do with what we write?
+
+use std::collections::HashMap;
+use std::sync::PoisonError;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{BucketVersioningStatus, ChecksumAlgorithm, ChecksumType, ExpirationStatus, LifecycleRule};
+use common::error::sentence;
+use common::report::Check;
+use common::settings::Mode;
+use common::units;
+
+use super::{Findings, fix};
+use crate::copy::Route;
+use crate::digest;
+use crate::errand::Errand;
+use crate::error::Error;
+use crate::key::Key;
+use crate::store::Store;
+
+/// Uploads left behind by others than us may be many; these are enough to find ours.
+const LEFTOVERS_MAX: usize = 10_000;
+
+/// Checks the target. Only a migration tries to write.
+pub(super) async fn check(route: &Route, mode: Mode, errand: &Errand, findings: &mut Findings) {
+    match mode {
+        Mode::Migrate => {
+            probe(route, errand, findings).await;
+            leftovers(route, errand, findings).await;
+        }
+        Mode::DryRun => {
+            let detail = "a dry run writes nothing, so this was not tried; the migration tries it before it begins";
+            findings.add(Check::pass("target can be written", detail));
+        }
+        Mode::Verify => return,
+    }
+    lifecycle(&route.target, errand, findings).await;
+    versioning(&route.target, errand, findings).await;
+}
+
+/// A multipart upload that is aborted: needs the rights of a real copy, KMS included, and creates no object.
+async fn probe(route: &Route, errand: &Errand, findings: &mut Findings) {
+    let name = "target can be written";
+    let mut outcome = try_upload(&route.target, true, errand).await;
+    if outcome.as_ref().is_err_and(Error::is_unsupported) {
+        outcome = try_upload(&route.target, false, errand).await;
+    }
+    match outcome {
+        Err(error) => findings.fail(name.into(), &error),
+        Ok(keeps_checksums) => {
+            findings.add(Check::pass(
+                name,
+                "a multipart upload was begun, given a part and aborted; nothing is left of it",
+            ));
+            if keeps_checksums {
+                let detail = "it validated and returned the part's CRC-64/NVME";
+                findings.add(Check::pass("target keeps checksums", detail));
+            } else {
+                route.capabilities.without_checksums();
+                let detail = "it did not return the checksum that it was sent";
+                let fix = "nothing to do: every object is read back and compared, which takes about twice as long";
+                findings.add(Check::warn("target keeps checksums", detail, fix));
+            }
+        }
+    }
+}
+
+/// Whether the target returned the checksum that the part was sent with.
+async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<bool, Error> {
+    let key = Key::from(format!(".migrate-s3-probe-{}", uuid::Uuid::new_v4()).as_str());
+    let full_key = target.full_key(&key)?;
+    let begun = target
+        .call("CreateMultipartUpload", Some(&key), errand, || {
+            target
+                .client()
+                .create_multipart_upload()
+                .bucket(target.bucket())
+                .key(&full_key)
+                .set_checksum_algorithm(checksums.then_some(ChecksumAlgorithm::Crc64Nvme))
+                .set_checksum_type(checksums.then_some(ChecksumType::FullObject))
+                .send()
+        })
+        .await?;
+    let id = begun.upload_id.unwrap_or_default();
+    let body = b"migrate-s3 probe";
+    let checksum = digest::crc64_base64(digest::crc64nvme(body));
+    let part = target
+        .call("UploadPart", Some(&key), errand, || {
+            target
+                .client()
+                .upload_part()
+                .bucket(target.bucket())
+                .key(&full_key)
+                .upload_id(&id)
+                .part_number(1)
+                .set_checksum_crc64_nvme(checksums.then(|| checksum.clone()))
+                .body(ByteStream::from_static(body))
+                .send()
+        })
+        .await;
+    // Aborted whatever came of the part; that it can be aborted is part of the probe.
+    target
+        .call("AbortMultipartUpload", Some(&key), errand, || {
+            target.client().abort_multipart_upload().bucket(target.bucket()).key(&full_key).upload_id(&id).send()
+        })
+        .await?;
+    Ok(part?.checksum_crc64_nvme.is_some_and(|returned| returned == checksum))
+}
+
+/// Finds multipart uploads that an earlier start was killed over; each is aborted when its object's turn comes.
+async fn leftovers(route: &Route, errand: &Errand, findings: &mut Findings) {
+    let name = "target's unfinished uploads";
+    match list_uploads(&route.target, errand).await {
+        Ok(uploads) if uploads.is_empty() => findings.add(Check::pass(name, "there are none")),
+        Ok(uploads) => {
+            let count = uploads.values().map(Vec::len).sum::<usize>() as u64;
+            let detail = format!(
+                "{}: those of objects that are copied again are aborted first",
+                units::counted(count, "upload")
+            );
+            findings.add(Check::pass(name, detail));
+            *route.leftovers.lock().unwrap_or_else(PoisonError::into_inner) = uploads;
+        }
+        Err(error) => {
+            let fix = format!("{}; without it, uploads that a crash left behind stay", fix(&error));
+            findings.add(Check::warn(name, sentence(&error), fix));
+        }
+    }
+}
+
+async fn list_uploads(target: &Store, errand: &Errand) -> Result<HashMap<Key, Vec<String>>, Error> {
+    let mut uploads: HashMap<Key, Vec<String>> = HashMap::new();
+    let (mut key_marker, mut id_marker) = (None::<String>, None::<String>);
+    let mut count = 0;
+    loop {
+        let page = target
+            .call("ListMultipartUploads", None, errand, || {
+                target
+                    .client()
+                    .list_multipart_uploads()
+                    .bucket(target.bucket())
+                    .set_prefix((!target.prefix().is_empty()).then(|| target.prefix().to_owned()))
+                    .set_key_marker(key_marker.clone())
+                    .set_upload_id_marker(id_marker.clone())
+                    .send()
+            })
+            .await?;
+        for upload in page.uploads.unwrap_or_default() {
+            let key = upload.key.and_then(|key| Key::from(key.as_str()).below(target.prefix()));
+            if let (Some(key), Some(id)) = (key, upload.upload_id) {
+                uploads.entry(key).or_default().push(id);
+                count += 1;
+            }
+        }
+        // A marker that does not move would go round for ever.
+        let next = (page.next_key_marker, page.next_upload_id_marker);
+        if page.is_truncated != Some(true) || count >= LEFTOVERS_MAX || next == (key_marker, id_marker) {
+            return Ok(uploads);
+        }
+        (key_marker, id_marker) = next;
+    }
+}
+
+/// Rules that would expire what is copied: copying gives every object a new age.
+async fn lifecycle(target: &Store, errand: &Errand, findings: &mut Findings) {
+    let name = "target's lifecycle rules";
+    let answer = target
+        .call("GetBucketLifecycleConfiguration", None, errand, || {
+            target.client().get_bucket_lifecycle_configuration().bucket(target.bucket()).send()
+        })
+        .await;
+    match answer {
+        Ok(output) => {
+            let rules = output.rules.unwrap_or_default();
+            let expiring: Vec<String> = rules.iter().filter_map(|rule| expiry(rule, target.prefix())).collect();
+            if expiring.is_empty() {
+                return findings.add(Check::pass(name, "none of them expires objects"));
+            }
+            let detail =
+                format!("objects are deleted {}, counted from the copy, which is a new object", expiring.join("; "));
+            let fix = "check that this is wanted; to keep what is copied, switch the rule off before the migration";
+            findings.add(Check::warn(name, detail, fix));
+        }
+        Err(error) if error.is_not_found() => findings.add(Check::pass(name, "there are none")),
+        Err(error) if error.is_unsupported() => findings.add(Check::pass(name, "the store has none")),
+        Err(error) => {
+            let fix = "look at the bucket's rules by hand: one that expires objects would delete what is copied";
+            findings.add(Check::warn(name, sentence(&error), fix));
+        }
+    }
+}
+
+/// What `rule` does to objects under `prefix`, in words; `None` when it does not expire them.
+fn expiry(rule: &LifecycleRule, prefix: &str) -> Option<String> {
+    let rule_prefix = rule.filter().and_then(|filter| filter.prefix()).unwrap_or_default();
+    let concerns = rule_prefix.starts_with(prefix) || prefix.starts_with(rule_prefix);
+    if rule.status() != &ExpirationStatus::Enabled || !concerns {
+        return None;
+    }
+    let expiration = rule.expiration()?;
+    let id = rule.id().map(|id| format!(" (rule `{id}`)")).unwrap_or_default();
+    match (expiration.days(), expiration.date()) {
+        (Some(days), _) => Some(format!("after {}{id}", units::counted(u64::try_from(days).unwrap_or(0), "day"))),
+        (None, Some(date)) => Some(format!("on {date}{id}")),
+        _ => None,
+    }
+}
+
+async fn versioning(target: &Store, errand: &Errand, findings: &mut Findings) {
+    let answer = target
+        .call("GetBucketVersioning", None, errand, || {
+            target.client().get_bucket_versioning().bucket(target.bucket()).send()
+        })
+        .await;
+    // Only worth a word when it is on; a store that does not tell has nothing to say.
+    if answer.is_ok_and(|output| output.status == Some(BucketVersioningStatus::Enabled)) {
+        findings
+            .add(Check::pass("target's versioning", "it is on: an object that is replaced stays as an older version"));
+    }
+}

@@ -1,0 +1,299 @@
+//! The run of one bucket: listings merged into steps, steps carried out by workers, records booked.
+//!
+//! list source, list target ─► merge ─► plan ─► queue ─► workers ─► records ─► ledger. Every arrow is bounded, so memory
+//! is flat in the number of objects. Called by `outcome` for each bucket in turn.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::finding::{Finding, FindingKind};
+use common::limits::ByteBudget;
+use common::progress::Progress;
+use common::report::Check;
+use common::settings::Mode;
+use common::tasks::TaskSet;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::census::Census;
+use crate::config::{Config, Leg};
+use crate::copy::{Capabilities, Route};
+use crate::errand::Errand;
+use crate::error::Error;
+use crate::journal::Memory;
+use crate::key::Key;
+use crate::listing::Listing;
+use crate::merge::Merge;
+use crate::plan::{Policy, Step, step};
+use crate::preflight::{Intent, preflight};
+use crate::record::{Ledger, Timed};
+use crate::state::State;
+use crate::store::{Side, Store};
+use crate::work::perform;
+
+/// Steps planned ahead of the workers.
+const STEPS_AHEAD: usize = 256;
+
+/// Records that wait to be booked.
+const RECORDS_AHEAD: usize = 256;
+
+/// How long objects in flight may go on once a stop is asked for. Multipart uploads do not use it: they are aborted.
+const GRACE: Duration = Duration::from_secs(6);
+
+/// What runs of all buckets share.
+#[derive(Debug)]
+pub struct Books {
+    /// What preflight looked at.
+    pub checks: Vec<Check>,
+    /// What was done.
+    pub ledger: Ledger,
+    /// What a dry run counted, by bucket.
+    pub censuses: Vec<(Option<String>, Census)>,
+    /// Counters for the display.
+    pub progress: Progress,
+    /// The run's start.
+    pub started: Instant,
+}
+
+/// Runs `leg` to its end, or to the first error that concerns all of it.
+pub async fn run(config: &Config, leg: &Leg, stop: &CancellationToken, books: &mut Books) -> Result<(), Error> {
+    let errand = Errand::new(stop.clone());
+    let route = Arc::new(Route {
+        source: Store::new(Side::Source, leg.source.url.clone(), leg.source.options.clone()).await?,
+        target: Store::new(Side::Target, leg.target.url.clone(), leg.target.options.clone()).await?,
+        budget: ByteBudget::new(config.memory_bytes),
+        memory_bytes: config.memory_bytes,
+        capabilities: Capabilities::default(),
+        leftovers: std::sync::Mutex::default(),
+        progress: books.progress.clone(),
+    });
+    let policy = Policy { verify: config.mode == Mode::Verify, overwrite: config.overwrite };
+    let intent = Intent { mode: config.mode, policy, allow_extra: config.allow_extra };
+    let (state, memory) = open_state(config, leg, &errand).await?;
+    books.progress.begin_phase("preflight", None, None);
+    let looked = preflight(&route, intent, &memory, &errand).await;
+    books.checks.extend(looked.checks);
+    let pass = Pass { config, leg, route, policy, stop };
+    match config.mode {
+        // What stands in the way of a migration is no reason not to count.
+        Mode::DryRun if looked.can_list => pass.count(memory, books).await.and(looked.outcome),
+        Mode::DryRun => looked.outcome,
+        Mode::Migrate | Mode::Verify => {
+            looked.outcome?;
+            pass.work(memory, state, books).await
+        }
+    }
+}
+
+/// The journal. A verification reads nothing into it and believes nothing of it; a dry run writes nothing.
+async fn open_state(config: &Config, leg: &Leg, errand: &Errand) -> Result<(Option<State>, Memory), Error> {
+    match &config.state {
+        Some(location) if config.mode == Mode::Migrate => {
+            let (state, memory) = State::open(location, leg, errand).await?;
+            Ok((Some(state), memory))
+        }
+        Some(location) if config.mode == Mode::DryRun => Ok((None, State::peek(location, leg, errand).await?)),
+        _ => Ok((None, Memory::default())),
+    }
+}
+
+/// One pass over both listings.
+struct Pass<'a> {
+    config: &'a Config,
+    leg: &'a Leg,
+    route: Arc<Route>,
+    policy: Policy,
+    stop: &'a CancellationToken,
+}
+
+/// A step's way to whoever carries it out.
+struct Planner {
+    source: Listing,
+    target: Listing,
+    merge: Merge,
+    policy: Policy,
+    memory: Memory,
+}
+
+impl Planner {
+    async fn next(&mut self) -> Option<Step> {
+        if self.merge.source.is_none() {
+            self.merge.source = self.source.next().await;
+        }
+        if self.merge.target.is_none() {
+            self.merge.target = self.target.next().await;
+        }
+        // A listing that failed looks like one that ended: only its own task knows. What it did not list must not be taken
+        // for absent.
+        if !self.source.is_sound() || !self.target.is_sound() {
+            return None;
+        }
+        self.merge.take().map(|pair| step(pair, self.policy, &self.memory))
+    }
+}
+
+impl Pass<'_> {
+    fn planner(&self, tasks: &mut TaskSet<Error>, memory: Memory) -> Planner {
+        Planner {
+            source: Listing::start(&self.route.source, tasks),
+            target: Listing::start(&self.route.target, tasks),
+            merge: Merge::default(),
+            policy: self.policy,
+            memory,
+        }
+    }
+
+    /// The dry run.
+    async fn count(&self, memory: Memory, books: &mut Books) -> Result<(), Error> {
+        books.progress.begin_phase("list", None, None);
+        let mut tasks = TaskSet::new(self.stop);
+        let mut planner = self.planner(&mut tasks, memory);
+        let mut census = Census::default();
+        while let Some(step) = planner.next().await {
+            census.count(&step);
+            books.progress.add_items(1);
+        }
+        drop(planner);
+        tasks.join().await?;
+        let totals = &mut books.ledger.totals;
+        totals.listed += census.objects;
+        totals.bytes_listed += census.copy_bytes;
+        totals.equal += census.compare + census.known;
+        totals.failed += census.differ;
+        totals.target_only += census.extra;
+        books.censuses.push((self.leg.name.clone(), census));
+        Ok(())
+    }
+
+    /// The migration and the verification.
+    async fn work(&self, memory: Memory, mut state: Option<State>, books: &mut Books) -> Result<(), Error> {
+        let phase = if self.policy.verify { "verify" } else { "copy" };
+        books.progress.begin_phase(phase, None, None);
+        let mut tasks = TaskSet::new(self.stop);
+        let errand = Errand::new(CancellationToken::new());
+        let planner = self.planner(&mut tasks, memory);
+        let (steps, queue) = mpsc::channel(STEPS_AHEAD);
+        tasks.spawn(feed(planner, steps, self.route.progress.clone()));
+        let (records, mut booked) = mpsc::channel(RECORDS_AHEAD);
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..self.config.jobs {
+            let worker = Worker {
+                number,
+                route: Arc::clone(&self.route),
+                queue: Arc::clone(&queue),
+                records: records.clone(),
+                stop: tasks.token(),
+                started: books.started,
+            };
+            tasks.spawn(worker.run());
+        }
+        drop((records, queue));
+        let token = tasks.token();
+        let bucket = self.leg.name.as_deref().filter(|_| self.config.legs.len() > 1);
+        let ledger = &mut books.ledger;
+        let booking = async {
+            let mut outcome = Ok(());
+            while let Some(timed) = booked.recv().await {
+                let booked = ledger.book(timed, bucket, state.as_mut(), &errand).await;
+                if outcome.is_ok() && booked.is_err() {
+                    // What is in flight is still booked, so that the books say what was done.
+                    token.cancel();
+                    outcome = booked;
+                }
+            }
+            if let Some(state) = &mut state {
+                let flushed = state.flush(&errand).await;
+                outcome = outcome.and(flushed);
+            }
+            outcome
+        };
+        let (worked, booked) = tokio::join!(tasks.join(), booking);
+        worked.and(booked)?;
+        self.note_leftovers(&mut books.ledger);
+        Ok(())
+    }
+
+    /// Unfinished uploads of other keys than those that were copied are not ours to abort; they cost money, so they are
+    /// named.
+    fn note_leftovers(&self, ledger: &mut Ledger) {
+        let leftovers = self.route.leftovers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let count: usize = leftovers.values().map(Vec::len).sum();
+        if let Some(key) = leftovers.keys().min() {
+            let detail = format!(
+                "{count} unfinished multipart uploads were there before this run, for example of {key:?}, and were left alone"
+            );
+            ledger.note(Finding::new(FindingKind::Note, self.route.target.url().to_string(), "uploads", detail));
+        }
+    }
+}
+
+/// Feeds the workers; sets the totals of the display as the listing goes on.
+async fn feed(mut planner: Planner, steps: mpsc::Sender<Step>, progress: Progress) -> Result<(), Error> {
+    let (mut objects, mut bytes) = (0, 0);
+    while let Some(step) = planner.next().await {
+        objects += 1;
+        bytes += match &step {
+            Step::Copy { source, .. } | Step::Compare { source, .. } | Step::Verify { source, .. } => source.size,
+            _ => 0,
+        };
+        progress.set_totals(Some(bytes), Some(objects));
+        // All workers are gone when the run ended early.
+        if steps.send(step).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Takes one step after the other.
+struct Worker {
+    number: usize,
+    route: Arc<Route>,
+    queue: Arc<Mutex<mpsc::Receiver<Step>>>,
+    records: mpsc::Sender<Timed>,
+    stop: CancellationToken,
+    started: Instant,
+}
+
+impl Worker {
+    async fn run(self) -> Result<(), Error> {
+        while let Some(step) = self.claim().await {
+            let start_ms = self.elapsed_ms();
+            let key: Key = step.entry().key.clone();
+            let _shown = self.route.progress.working_on(key.to_string());
+            let errand = Arc::new(Errand::new(self.stop.clone()));
+            let outcome = tokio::select! {
+                outcome = perform(&self.route, step, &errand) => outcome,
+                () = self.out_of_grace() => Err(Error::GivenUp),
+            };
+            let record = match outcome {
+                // The run has its own reason for ending; this object is simply not reached.
+                Err(Error::GivenUp) => return Ok(()),
+                outcome => outcome?,
+            };
+            self.route.progress.add_items(1);
+            let timed = Timed { record, worker: self.number, start_ms, end_ms: self.elapsed_ms() };
+            if self.records.send(timed).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim(&self) -> Option<Step> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            step = async { self.queue.lock().await.recv().await } => step,
+        }
+    }
+
+    async fn out_of_grace(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}

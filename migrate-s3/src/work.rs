@@ -1,0 +1,161 @@
+//! Carrying out one step of the plan and turning its end, good or bad, into a record.
+//!
+//! An error about one object ends in its record; an error about a whole side is returned and ends the run.
+//! Called by the workers of `run`.
+
+use std::sync::Arc;
+
+use common::error::{OperatorError as _, describe, sentence};
+use common::finding::{Finding, FindingKind, Verdict};
+use common::report::ItemState;
+use common::units;
+
+use crate::compare::{Depth, compare};
+use crate::copy::{Proved, Route, copy};
+use crate::errand::Errand;
+use crate::error::Error;
+use crate::key::Key;
+use crate::listing::Entry;
+use crate::metadata;
+use crate::plan::Step;
+use crate::record::{Failure, Record};
+
+/// What came of a step.
+struct Outcome {
+    state: ItemState,
+    /// The source's object as it was worked on, when it changed after it was listed.
+    source: Option<Entry>,
+    proved: Option<Proved>,
+    findings: Vec<Finding>,
+    remark: Option<String>,
+    failure: Option<Failure>,
+}
+
+impl Outcome {
+    fn of_state(state: ItemState) -> Self {
+        Self { state, source: None, proved: None, findings: Vec::new(), remark: None, failure: None }
+    }
+
+    /// An object that is on the target now, or was compared: its findings decide.
+    fn of_proved(state: ItemState, mut proved: Proved) -> Self {
+        let findings = std::mem::take(&mut proved.findings);
+        let is_different = Verdict::over(&findings) == Verdict::Different;
+        // What was copied is copied, even when something that belongs to it could not be carried.
+        let state = if is_different && state == ItemState::Equal { ItemState::Failed } else { state };
+        Self { findings, proved: Some(proved), ..Self::of_state(state) }
+    }
+}
+
+/// Carries out `step`.
+pub async fn perform(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result<Record, Error> {
+    let mut entry = step.entry().clone();
+    let target_etag = match &step {
+        Step::Compare { target, .. } | Step::Verify { target, .. } | Step::Known { target, .. } => target.etag.clone(),
+        _ => String::new(),
+    };
+    let outcome = match attempt(route, step, errand).await {
+        Err(error) if error.is_of_side() => return Err(error),
+        Err(error) => failed(&entry.key, &error),
+        Ok(outcome) => outcome,
+    };
+    if let Some(source) = outcome.source {
+        entry = source;
+    }
+    Ok(Record {
+        entry,
+        target_etag: outcome.proved.as_ref().map_or(target_etag, |proved| proved.target_etag.clone()),
+        state: outcome.state,
+        proved: outcome.proved,
+        findings: outcome.findings,
+        remark: outcome.remark,
+        failure: outcome.failure,
+        retries: errand.retries(),
+    })
+}
+
+async fn attempt(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result<Outcome, Error> {
+    match step {
+        Step::Copy { source, may_replace } => copied(route, source, may_replace, errand).await,
+        Step::Compare { source, target, may_replace } => {
+            let proved = compare(route, &source, &target, Depth::Stored, errand).await?;
+            if may_replace && Verdict::over(&proved.findings) == Verdict::Different {
+                return copied(route, source, true, errand).await;
+            }
+            Ok(Outcome::of_proved(ItemState::Equal, proved))
+        }
+        Step::Verify { source, target } if source.size != target.size => Ok(size_differs(&source, &target)),
+        Step::Verify { source, target } => {
+            Ok(Outcome::of_proved(ItemState::Equal, compare(route, &source, &target, Depth::Full, errand).await?))
+        }
+        Step::Known { target, known, .. } => {
+            let proved = Proved {
+                sha256: known.sha256,
+                target_sha256: None,
+                target_etag: target.etag,
+                target_checksum: None,
+                proof: known.proof,
+                findings: Vec::new(),
+            };
+            let remark = Some("unchanged on both sides since an earlier run proved it".into());
+            Ok(Outcome { remark, ..Outcome::of_proved(ItemState::Equal, proved) })
+        }
+        Step::Differs { source, target } => Ok(size_differs(&source, &target)),
+        Step::Missing { source } => {
+            let finding =
+                Finding::new(FindingKind::SourceOnly, source.key.to_string(), "object", "the target lacks it");
+            Ok(Outcome { findings: vec![finding], ..Outcome::of_state(ItemState::Failed) })
+        }
+        Step::Extra { target } => {
+            let finding =
+                Finding::new(FindingKind::TargetOnly, target.key.to_string(), "object", "the source lacks it");
+            Ok(Outcome { findings: vec![finding], ..Outcome::of_state(ItemState::TargetOnly) })
+        }
+    }
+}
+
+/// Copies; where the source's object has changed since it was listed, once more as it is now.
+async fn copied(route: &Arc<Route>, source: Entry, may_replace: bool, errand: &Arc<Errand>) -> Result<Outcome, Error> {
+    match copy(route, &source, may_replace, errand).await {
+        Err(Error::Changed { what, .. }) => {
+            tracing::info!(key = %source.key, what, "changed since it was listed; copying it as it is now");
+            let now = listed_now(route, &source.key, errand).await?;
+            let proved = copy(route, &now, may_replace, errand).await?;
+            let remark = Some("changed on the source during the run; copied as it was then".into());
+            Ok(Outcome { source: Some(now), remark, ..Outcome::of_proved(ItemState::Copied, proved) })
+        }
+        outcome => Ok(Outcome::of_proved(ItemState::Copied, outcome?)),
+    }
+}
+
+/// What a listing would say of `key` now.
+async fn listed_now(route: &Route, key: &Key, errand: &Errand) -> Result<Entry, Error> {
+    let changed = |what: &str| Error::Changed { place: route.source.place(), key: key.clone(), what: what.into() };
+    let head = metadata::head(&route.source, key, errand).await;
+    let head = head.map_err(|error| if error.is_not_found() { changed("it was deleted") } else { error })?;
+    Ok(Entry {
+        key: key.clone(),
+        size: head.size,
+        etag: head.etag,
+        last_modified: head.last_modified,
+        storage_class: None,
+    })
+}
+
+fn size_differs(source: &Entry, target: &Entry) -> Outcome {
+    let detail = format!("source {}, target {}", size_in_words(source.size), size_in_words(target.size));
+    let finding = Finding::new(FindingKind::Differs, source.key.to_string(), "size", detail);
+    Outcome { findings: vec![finding], ..Outcome::of_state(ItemState::Failed) }
+}
+
+fn size_in_words(size: u64) -> String {
+    format!("{} bytes", units::count(size))
+}
+
+fn failed(key: &Key, error: &Error) -> Outcome {
+    let text = describe(error);
+    let detail = text.strip_prefix("error: ").unwrap_or(&text).to_owned();
+    tracing::warn!(%key, error = %sentence(error), "an object failed");
+    let finding = Finding::new(FindingKind::Error, key.to_string(), "object", detail.clone());
+    let failure = Failure { text: detail, class: error.class(), is_denied: error.is_denied() };
+    Outcome { findings: vec![finding], failure: Some(failure), ..Outcome::of_state(ItemState::Failed) }
+}

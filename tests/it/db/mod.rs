@@ -1,0 +1,13 @@
+//! `migrate-db` as its operators run it: a process, configured by variables, between real servers of two majors.
+
+mod clean;
+mod compared;
+mod estate;
+mod interrupted;
+mod limits;
+mod network;
+mod pair;
+mod refused;
+mod rich;
+mod row_security;
+mod tls;

@@ -1,0 +1,102 @@
+//! Connections that break or hang, on either side: never a silent half, and the same command finishes the job.
+
+use std::net::SocketAddr;
+use tests::eventually::eventually;
+use tests::fault_proxy::FaultProxy;
+use tests::program::Program;
+
+use super::pair::Pair;
+
+const SCHEMA: &str = "
+    CREATE TABLE big (id bigint PRIMARY KEY, a text, b text);
+    INSERT INTO big SELECT n, md5(n::text), repeat(md5((n * 7)::text), 4) FROM generate_series(1, 150000) AS n;
+    CREATE INDEX ON big (a);
+    CREATE TABLE other (id integer PRIMARY KEY, note text);
+    INSERT INTO other SELECT n, 'note ' || n FROM generate_series(1, 50000) AS n;";
+
+/// A pair with a proxy before each side.
+struct Path {
+    pair: Pair,
+    source: FaultProxy,
+    target: FaultProxy,
+}
+
+impl Path {
+    async fn new() -> Self {
+        let pair = Pair::filled(17, 17, SCHEMA).await;
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let source = FaultProxy::start(at(pair.source.engine.port)).unwrap();
+        let target = FaultProxy::start(at(pair.target.engine.port)).unwrap();
+        Self { pair, source, target }
+    }
+
+    fn program(&self) -> Program {
+        let source = self.pair.source.url_through(self.source.port());
+        self.pair.program_between(&source, &self.pair.target.url_through(self.target.port()))
+    }
+
+    /// The first run ended with success, or said that it can be run again; the second one succeeds.
+    async fn assert_finishes(&self, program: &Program, first: &tests::program::Outcome) {
+        assert!(matches!(first.code, Some(0 | 5)), "{first}");
+        if first.code == Some(5) {
+            assert!(first.stderr.contains("next: run the same command again"), "{first}");
+            self.pair.assert_equal(&program.run().await);
+        }
+        self.pair.assert_no_journal().await;
+        self.pair.assert_equal(&self.pair.verify().await);
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_breaks_off_does_not_end_in_half_a_table() {
+    // GIVEN a source whose connections break at some byte, early and late
+    for bytes in [20_000, 2_000_000, 12_000_000, 25_000_000] {
+        let path = Path::new().await;
+        path.source.cut_after(bytes);
+
+        // WHEN it is migrated
+        let program = path.program();
+        let outcome = program.run().await;
+
+        // THEN the run recovers or can be run again, and nothing is missing
+        path.assert_finishes(&program, &outcome).await;
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_breaks_off_does_not_end_in_half_a_table() {
+    // GIVEN a target whose connections break when the source has sent so much
+    for bytes in [1_000_000, 12_000_000] {
+        let path = Path::new().await;
+        let program = path.program();
+        let running = program.spawn().await;
+        eventually("the source sends", async || path.source.forwarded_bytes() >= bytes).await;
+
+        // WHEN they do
+        path.target.cut();
+        let outcome = running.wait().await;
+
+        // THEN the run recovers or can be run again, and nothing is there twice
+        path.assert_finishes(&program, &outcome).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_for_good_is_named() {
+    // GIVEN a source that breaks off and does not come back
+    let path = Path::new().await;
+    let running = path.program().spawn().await;
+    eventually("the source sends", async || path.source.forwarded_bytes() >= 2_000_000).await;
+    path.source.refuse();
+    path.source.cut();
+
+    // WHEN the run meets it
+    let outcome = running.wait().await;
+
+    // THEN it ends with the code for "run again" and says what is wrong
+    outcome.assert_code(5).assert_without(&[path.pair.source.engine.password()]);
+    assert!(outcome.stderr.contains("source"), "{outcome}");
+    assert!(outcome.stderr.contains("next: "), "{outcome}");
+    path.source.forward();
+    path.pair.assert_equal(&path.program().run().await);
+}

@@ -1,0 +1,193 @@
+//! Faults of the network and of the stores: retried where that helps, named where it does not, never believed.
+
+use tests::s3_server::{Fault, FaultRule, NewObject};
+
+use super::{Estate, SOURCE, TARGET, assert_totals, run};
+
+const LARGE_BYTES: u64 = 40 << 20;
+
+/// Migrates ten small objects and a large one through `rules` and expects all of it to arrive.
+async fn survives(rules: impl IntoIterator<Item = FaultRule>) -> Estate {
+    let estate = Estate::new().await;
+    for index in 0..10 {
+        estate.put(&format!("key {index}"), format!("content {index}"));
+    }
+    estate.server.put(SOURCE, "large", NewObject::generated(LARGE_BYTES, 1));
+    rules.into_iter().for_each(|rule| estate.server.inject(rule));
+    let outcome = estate.migrate(0).await;
+    assert_totals(&outcome, [11, 11, 0, 0]);
+    estate.server.clear_faults();
+    estate.assert_same();
+    estate
+}
+
+#[tokio::test]
+async fn failing_listings_and_completions_are_repeated() {
+    let fail = |bucket, operation| FaultRule::fail(500, "InternalError").bucket(bucket).on(operation).times(2);
+    survives([
+        fail(SOURCE, "ListObjectsV2"),
+        fail(TARGET, "ListObjectsV2"),
+        fail(TARGET, "CreateMultipartUpload"),
+        fail(TARGET, "CompleteMultipartUpload"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_that_break_off_go_on_where_they_broke() {
+    survives([
+        FaultRule::new(Fault::CutBody(1_000_000)).bucket(SOURCE).on("GetObject").key("large").skip(1).times(3),
+        FaultRule::new(Fault::CutBody(3)).bucket(SOURCE).on("GetObject").key("key 3").times(2),
+        FaultRule::new(Fault::DropConnection).bucket(TARGET).on("UploadPart").times(2),
+        FaultRule::new(Fault::DropConnection).bucket(SOURCE).on("GetObject").key("key 4").times(2),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_flipped_bit_on_the_way_is_caught_by_the_sources_etag() {
+    survives([
+        FaultRule::new(Fault::FlipBit(4)).bucket(SOURCE).on("GetObject").key("key 3").times(1),
+        FaultRule::new(Fault::FlipBit(0)).bucket(SOURCE).on("GetObject").key("key 7").times(2),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn answers_that_are_lost_do_not_lose_or_double_anything() {
+    survives([
+        FaultRule::new(Fault::LoseAnswer).bucket(TARGET).on("PutObject").times(3),
+        FaultRule::new(Fault::LoseAnswer).bucket(TARGET).on("CompleteMultipartUpload").times(1),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_completion_that_says_200_and_means_an_error_is_repeated() {
+    let rule = FaultRule::new(Fault::ErrorWithStatus200("InternalError".into()));
+    survives([rule.bucket(TARGET).on("CompleteMultipartUpload").times(2)]).await;
+}
+
+#[tokio::test]
+async fn wrong_ranges_are_not_believed() {
+    let rule = FaultRule::new(Fault::ContentRange("bytes 0-8388607/12345678".into()));
+    survives([rule.bucket(SOURCE).on("GetObject").key("large").skip(1).times(2)]).await;
+}
+
+#[tokio::test]
+async fn a_listing_that_repeats_a_page_is_asked_again() {
+    let estate = Estate::new().await;
+    for index in 0..2_500 {
+        estate.put(&format!("key {index:04}"), "x");
+    }
+    // Preflight lists one page, and once for the encoding.
+    estate.server.inject(FaultRule::new(Fault::RepeatPage).bucket(SOURCE).on("ListObjectsV2").skip(3).times(1));
+    let outcome = estate.migrate(0).await;
+    assert_totals(&outcome, [2_500, 2_500, 0, 0]);
+    estate.assert_same();
+}
+
+#[tokio::test]
+async fn a_store_without_checksums_is_read_back() {
+    let estate = survives([FaultRule::new(Fault::IgnoreChecksums).bucket(TARGET)]).await;
+    assert_eq!(estate.server.count(TARGET, "GetObject"), 11, "every object is read back");
+}
+
+#[tokio::test]
+async fn a_store_without_tags_is_no_obstacle() {
+    survives([FaultRule::new(Fault::NoTagging).bucket(SOURCE), FaultRule::new(Fault::NoTagging).bucket(TARGET)]).await;
+}
+
+#[tokio::test]
+async fn one_object_that_cannot_be_read_is_named_and_the_rest_goes_on() {
+    let estate = Estate::new().await;
+    for index in 0..10 {
+        estate.put(&format!("key {index}"), format!("content {index}"));
+    }
+    estate.server.inject(FaultRule::fail(403, "InvalidObjectState").bucket(SOURCE).on("GetObject").key("key 5"));
+    let outcome = estate.migrate(4).await;
+    assert_totals(&outcome, [10, 9, 0, 1]);
+    assert!(outcome.stderr.contains("key 5"), "{outcome}");
+    estate.server.clear_faults();
+    let outcome = estate.migrate(0).await;
+    assert_totals(&outcome, [10, 1, 9, 0]);
+}
+
+#[tokio::test]
+async fn an_object_overwritten_during_the_run_is_copied_as_it_is_now() {
+    // GIVEN an object that is overwritten while the first one is being read
+    let estate = Estate::new().await;
+    estate.put("first", "x");
+    estate.put("moves", "as it was listed");
+    let delay = Fault::Delay(std::time::Duration::from_secs(3));
+    estate.server.inject(FaultRule::new(delay).bucket(SOURCE).on("GetObject").skip(1).times(2));
+    let mut running = estate.program().env("JOBS", "1").env("PROGRESS_INTERVAL", "1").spawn().await;
+    running.wait_for_stderr("\"copy\"").await;
+    estate.put("moves", "as it is now, longer");
+    // WHEN, THEN it arrives whole, as it is now
+    running.wait().await.assert_code(0);
+    assert_eq!(estate.server.get(TARGET, "moves").unwrap().body, "as it is now, longer");
+}
+
+#[tokio::test]
+async fn a_source_that_goes_away_cuts_the_run_short() {
+    let estate = Estate::new().await;
+    for index in 0..200 {
+        estate.put(&format!("key {index:03}"), "x");
+    }
+    estate.server.inject(FaultRule::fail(503, "SlowDown").bucket(SOURCE).on("GetObject").skip(20));
+    let outcome = estate.migrate(5).await;
+    assert!(outcome.stderr.contains("in a row failed"), "{outcome}");
+    estate.server.clear_faults();
+    estate.migrate(0).await;
+    estate.assert_same();
+}
+
+#[tokio::test]
+async fn a_store_that_lists_in_another_order_is_refused() {
+    let estate = Estate::new().await;
+    for index in 0..20 {
+        estate.put(&format!("key {index:04}"), "x");
+    }
+    estate.server.inject(FaultRule::new(Fault::ReversePage).bucket(SOURCE).on("ListObjectsV2"));
+    let outcome = run(&estate.program(), 3).await;
+    assert!(outcome.stderr.contains("not in byte order"), "{outcome}");
+}
+
+#[tokio::test]
+async fn bursts_of_slow_down_are_waited_out() {
+    let slow = |bucket, operation| FaultRule::fail(503, "SlowDown").bucket(bucket).on(operation).times(6);
+    survives([slow(SOURCE, "GetObject"), slow(TARGET, "PutObject"), slow(TARGET, "UploadPart")]).await;
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_a_large_object_is_read_again() {
+    // GIVEN a bit that flips in one range of a large object whose checksum the source keeps
+    let estate = Estate::new().await;
+    estate.server.put(SOURCE, "large", NewObject::generated(LARGE_BYTES, 1));
+    // The first GET is preflight's.
+    estate.server.inject(FaultRule::new(Fault::FlipBit(77)).bucket(SOURCE).on("GetObject").skip(2).times(1));
+    // WHEN it is migrated
+    let outcome = estate.migrate(0).await;
+    // THEN what arrives is what the source has
+    assert_totals(&outcome, [1, 1, 0, 0]);
+    estate.assert_same();
+}
+
+#[tokio::test]
+async fn a_large_object_that_cannot_be_read_well_is_never_stored() {
+    // GIVEN a bit that flips whenever a range of a large object is read
+    let estate = Estate::new().await;
+    estate.server.put(SOURCE, "large", NewObject::generated(LARGE_BYTES, 1));
+    estate.server.inject(FaultRule::new(Fault::FlipBit(77)).bucket(SOURCE).on("GetObject"));
+    // WHEN, THEN it is named, and nothing is to be seen on the target
+    let outcome = estate.migrate(4).await;
+    assert_totals(&outcome, [1, 0, 0, 1]);
+    assert!(outcome.stderr.contains("large"), "{outcome}");
+    assert!(estate.server.keys(TARGET).is_empty());
+    assert_eq!(estate.server.uploads(TARGET), []);
+    // AND the same command brings it over when it can be
+    estate.server.clear_faults();
+    assert_totals(&estate.migrate(0).await, [1, 1, 0, 0]);
+    estate.assert_same();
+}

@@ -1,0 +1,57 @@
+//! `--state`: a second pass reads only what changed, and may replace what this migration wrote.
+
+use tests::s3_server::NewObject;
+
+use super::{Estate, SOURCE, TARGET, assert_totals, run};
+
+async fn second_pass(state: &str) {
+    // GIVEN a migration with a journal
+    let estate = Estate::new().await;
+    for index in 0..20 {
+        estate.put(&format!("key {index:02}"), format!("content {index}"));
+    }
+    estate.server.put(SOURCE, "large", NewObject::generated(20 << 20, 1));
+    let program = estate.program().env("STATE", state).arg("--allow-extra");
+    run(&program, 0).await;
+    estate.server.reset_counts();
+    // WHEN nothing has changed
+    let outcome = run(&program, 0).await;
+    // THEN nothing is read but by preflight
+    assert_totals(&outcome, [21, 0, 21, 0]);
+    assert_eq!(estate.server.count(SOURCE, "GetObject"), 1);
+    assert_eq!(estate.server.count(TARGET, "HeadObject"), 0);
+    // AND what the source changed is replaced without asking, for it was ours
+    estate.put("key 07", "another length");
+    estate.put("key 08", "CONTENT 8");
+    let outcome = run(&program, 0).await;
+    assert_totals(&outcome, [21, 2, 19, 0]);
+    assert_eq!(estate.server.get(TARGET, "key 07").unwrap().body, "another length");
+    assert_eq!(estate.server.get(TARGET, "key 08").unwrap().body, "CONTENT 8");
+    // BUT not when somebody else has replaced it meanwhile
+    estate.put("key 09", "CONTENT 9");
+    estate.server.put(TARGET, "key 09", NewObject::new("someone's"));
+    let outcome = run(&program, 4).await;
+    assert_totals(&outcome, [21, 0, 20, 1]);
+    assert_eq!(estate.server.get(TARGET, "key 09").unwrap().body, "someone's");
+}
+
+#[tokio::test]
+async fn in_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    second_pass(directory.path().join("made/when needed").to_str().unwrap()).await;
+}
+
+#[tokio::test]
+async fn under_a_prefix_of_the_target() {
+    // Beside the objects, where it is the only thing that the source lacks.
+    second_pass(&format!("s3://{TARGET}/.migration")).await;
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_kept_stops_the_run_before_it_begins() {
+    let estate = Estate::new().await;
+    estate.put("a", "x");
+    let outcome = run(&estate.program().env("STATE", "/proc/nowhere"), 3).await;
+    assert!(outcome.stderr.contains("the journal at /proc/nowhere"), "{outcome}");
+    assert!(estate.server.keys(TARGET).is_empty());
+}

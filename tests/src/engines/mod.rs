@@ -1,0 +1,17 @@
+//! Real engines in containers: PostgreSQL of any major version and an S3 server, through testcontainers.
+//!
+//! Each engine is started once for the test process, by the first test that asks, and shared by all; a test keeps to a
+//! database or bucket of its own. A missing engine fails the test with a sentence that says what to do, and is never
+//! skipped. Which image runs is printed once. The images come from `tests/images/build.sh`.
+
+mod client_tools;
+mod container;
+mod moto;
+mod postgres;
+mod s3;
+mod tls;
+
+pub use client_tools::postgres_client_bin_dir;
+pub use moto::Moto;
+pub use postgres::{Database, PostgresEngine, postgres};
+pub use s3::{S3Engine, s3};

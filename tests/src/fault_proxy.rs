@@ -1,0 +1,212 @@
+//! A TCP proxy on loopback that forwards until it is told otherwise: cuts, stalls, refuses. For tests of broken networks.
+//!
+//! Runs in a thread with a runtime of its own. Knows nothing of the protocols that pass through it.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+/// What the proxy does with connections and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Forward,
+    /// Connections stay open, and no byte moves.
+    Stall,
+    /// New connections are closed at once; those that are open go on.
+    Refuse,
+}
+
+/// What the connections share.
+struct Shared {
+    target: SocketAddr,
+    mode: watch::Receiver<Mode>,
+    /// Each new value cuts every connection that is open.
+    cuts: watch::Receiver<u64>,
+    /// Bytes from the target until everything is cut; negative is never.
+    left: AtomicI64,
+    forwarded: AtomicU64,
+    accepted: AtomicU64,
+}
+
+/// A running proxy. Dropping it closes every connection.
+pub struct FaultProxy {
+    port: u16,
+    mode: watch::Sender<Mode>,
+    cuts: watch::Sender<u64>,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FaultProxy {
+    /// Starts a proxy to `target` on 127.0.0.1 and a port of the system's choice.
+    ///
+    /// # Errors
+    ///
+    /// Fails when no port or thread can be had.
+    pub fn start(target: SocketAddr) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let (mode, mode_seen) = watch::channel(Mode::Forward);
+        let (cuts, cuts_seen) = watch::channel(0);
+        let (stop, stopped) = oneshot::channel();
+        let shared = Arc::new(Shared {
+            target,
+            mode: mode_seen,
+            cuts: cuts_seen,
+            left: AtomicI64::new(-1),
+            forwarded: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+        });
+        let of_thread = Arc::clone(&shared);
+        let of_connections = cuts.clone();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("fault-proxy".to_owned()).spawn(move || {
+            runtime.block_on(serve(listener, of_thread, of_connections, stopped));
+        })?;
+        Ok(Self { port, mode, cuts, shared, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Forwards again: new connections, and the bytes of those that stalled.
+    pub fn forward(&self) {
+        self.mode.send_replace(Mode::Forward);
+    }
+
+    /// Keeps connections open and moves no byte.
+    pub fn stall(&self) {
+        self.mode.send_replace(Mode::Stall);
+    }
+
+    /// Closes every new connection at once.
+    pub fn refuse(&self) {
+        self.mode.send_replace(Mode::Refuse);
+    }
+
+    /// Cuts all connections now. New ones are forwarded.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|count| *count += 1);
+    }
+
+    /// Cuts all connections once so many more bytes have come from the target.
+    pub fn cut_after(&self, bytes: u64) {
+        self.shared.left.store(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+
+    /// Bytes that came from the target so far.
+    pub fn forwarded_bytes(&self) -> u64 {
+        self.shared.forwarded.load(Ordering::SeqCst)
+    }
+
+    /// Connections that were accepted so far, refused ones too.
+    pub fn connection_count(&self) -> u64 {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the proxy has been printed by its own thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(
+    listener: std::net::TcpListener,
+    shared: Arc<Shared>,
+    cuts: watch::Sender<u64>,
+    mut stop: oneshot::Receiver<()>,
+) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut stop => return,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => {
+                let Ok((client, _)) = accepted else { continue };
+                shared.accepted.fetch_add(1, Ordering::SeqCst);
+                if *shared.mode.borrow() != Mode::Refuse {
+                    connections.spawn(connection(client, Arc::clone(&shared), cuts.clone()));
+                }
+            }
+        }
+    }
+}
+
+async fn connection(client: TcpStream, shared: Arc<Shared>, cuts: watch::Sender<u64>) {
+    let mut cut = shared.cuts.clone();
+    cut.mark_unchanged();
+    let Ok(target) = TcpStream::connect(shared.target).await else { return };
+    // Small messages of a request-and-answer protocol: Nagle's algorithm would delay each of them.
+    let _ = (client.set_nodelay(true), target.set_nodelay(true));
+    let (from_client, to_client) = client.into_split();
+    let (from_target, to_target) = target.into_split();
+    tokio::select! {
+        _ = cut.changed() => {}
+        () = async {
+            tokio::join!(
+                pump(from_client, to_target, &shared, None),
+                pump(from_target, to_client, &shared, Some(&cuts)),
+            );
+        } => {}
+    }
+}
+
+/// Moves bytes one way until either end closes. With `cuts`, counts them, and cuts everything when the count is used up.
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, cuts: Option<&watch::Sender<u64>>) {
+    let mut mode = shared.mode.clone();
+    let mut chunk = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut chunk).await {
+        if mode.wait_for(|mode| *mode != Mode::Stall).await.is_err() {
+            return;
+        }
+        let mut allowed = count;
+        if cuts.is_some() {
+            allowed = shared.take(count);
+            shared.forwarded.fetch_add(allowed as u64, Ordering::SeqCst);
+        }
+        if to.write_all(&chunk[..allowed]).await.is_err() {
+            return;
+        }
+        if let Some(cuts) = cuts.filter(|_| allowed < count) {
+            cuts.send_modify(|count| *count += 1);
+        }
+    }
+    // The other side is told of the end, and may still answer.
+    let _ = to.shutdown().await;
+}
+
+impl Shared {
+    /// How many of `count` bytes may pass before the cut, which comes once.
+    fn take(&self, count: usize) -> usize {
+        let wanted = i64::try_from(count).unwrap_or(i64::MAX);
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| match left {
+            ..0 => None,
+            left if left >= wanted => Some(left - wanted),
+            _ => Some(-1),
+        });
+        match left {
+            Ok(left) if left < wanted => usize::try_from(left).unwrap_or(count),
+            _ => count,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The platform that is left: a database behind `VCAP_SERVICES`, and two buckets with keys of their own.
+
+use serde_json::json;
+
+use crate::estate::{Bucket, Estate};
+use crate::local_postgres::LocalPostgres;
+use crate::s3_server::{Account, Bucket as ServerBucket, Config, S3Server, client_of};
+
+use super::{REGION, RehearsalError, system};
+
+const SERVICE: &str = "dluhc-core-production-postgres";
+const SPACE: &str = "production";
+/// The platform's broker names databases and their roles like this.
+const DATABASE: &str = "rdsbroker_6b2f0a51_core";
+const OWNER: &str = "rdsbroker_6b2f0a51_owner";
+
+const fn bucket_name(bucket: Bucket) -> &'static str {
+    match bucket {
+        Bucket::BulkUpload => "dluhc-core-production-bulk-upload",
+        Bucket::CdsExport => "dluhc-core-production-cds-export",
+    }
+}
+
+/// The running source side.
+pub(super) struct Paas {
+    database: LocalPostgres,
+    s3: S3Server,
+    account: Account,
+}
+
+/// What the source holds.
+pub(super) struct Filled {
+    pub(super) rows: u64,
+    pub(super) database_bytes: u64,
+    pub(super) objects: u64,
+    pub(super) object_bytes: u64,
+}
+
+impl Paas {
+    pub(super) async fn start() -> Result<Self, RehearsalError> {
+        let names = [bucket_name(Bucket::BulkUpload), bucket_name(Bucket::CdsExport)];
+        let account = Account::new("AKIAPAASDEMOKEY00001", &uuid::Uuid::new_v4().simple().to_string(), &names);
+        let buckets = names.iter().map(|name| ServerBucket::new(name).in_region(REGION)).collect();
+        let config = Config { accounts: vec![account.clone()], buckets };
+        let s3 = S3Server::start(config).await.map_err(system("the source's S3 server cannot be started"))?;
+        Ok(Self { database: LocalPostgres::start().await?, s3, account })
+    }
+
+    /// Fills the database and both buckets, at the same time.
+    pub(super) async fn fill(&self, estate: &Estate) -> Result<Filled, RehearsalError> {
+        let (database_bytes, (objects, object_bytes)) =
+            tokio::try_join!(self.fill_database(estate), self.fill_buckets(estate))?;
+        let rows = estate.tables().iter().map(|table| estate.row_count(table.name)).sum();
+        Ok(Filled { rows, database_bytes, objects, object_bytes })
+    }
+
+    async fn fill_database(&self, estate: &Estate) -> Result<u64, RehearsalError> {
+        let url = self.database.create_database(DATABASE, OWNER).await?;
+        let client = self.database.connect(&url).await?;
+        estate.create_database(&client).await?;
+        Ok(self.database.size(&client).await?)
+    }
+
+    async fn fill_buckets(&self, estate: &Estate) -> Result<(u64, u64), RehearsalError> {
+        let client = client_of(&self.s3.endpoint(), &self.account, REGION);
+        let (mut objects, mut bytes) = (0, 0);
+        for bucket in [Bucket::BulkUpload, Bucket::CdsExport] {
+            let (count, size) = estate.fill_bucket(&client, bucket, bucket_name(bucket)).await?;
+            objects += count;
+            bytes += size;
+        }
+        Ok((objects, bytes))
+    }
+
+    /// As an application of the platform sees its services, with a neighbour that must not be taken for the database.
+    fn services(&self) -> String {
+        let (port, password) = (self.database.port(), self.database.password());
+        let instance = |name: &str, port: u16, password: &str| {
+            json!({
+                "name": name, "instance_name": name, "binding_name": null, "label": "postgres", "plan": "small-ha-13",
+                "tags": ["postgres", "relational"],
+                "credentials": {
+                    "host": "127.0.0.1", "port": port, "name": DATABASE, "username": OWNER, "password": password,
+                    "uri": format!("postgres://{OWNER}:{password}@127.0.0.1:{port}/{DATABASE}"),
+                    "jdbcuri": format!("jdbc:postgresql://127.0.0.1:{port}/{DATABASE}?password={password}&user={OWNER}"),
+                },
+            })
+        };
+        let neighbour = instance("dluhc-core-staging-postgres", 1, "not-this-one");
+        json!({ "postgres": [neighbour, instance(SERVICE, port, password)] }).to_string()
+    }
+
+    pub(super) fn database_variables(&self) -> Vec<(&'static str, String)> {
+        vec![("CF_SERVICE", SERVICE.to_owned()), ("CF_SPACE", SPACE.to_owned()), ("VCAP_SERVICES", self.services())]
+    }
+
+    pub(super) fn bucket_variables(&self, bucket: Bucket) -> Vec<(&'static str, String)> {
+        vec![
+            ("PAAS_BUCKET", format!("s3://{}", bucket_name(bucket))),
+            ("PAAS_ACCESS_KEY_ID", self.account.access_key_id.clone()),
+            ("PAAS_SECRET_ACCESS_KEY", self.account.secret_access_key.clone()),
+            ("PAAS_ENDPOINT_URL", self.s3.endpoint()),
+            ("PAAS_REGION", REGION.to_owned()),
+        ]
+    }
+}
