@@ -17,6 +17,12 @@ pub struct Args {
     #[expect(missing_docs, reason = "a doc comment here would replace the program's description in --help")]
     pub common: CommonArgs,
 
+    /// Compare, copy again just the rows or tables that differ, and compare those again. For a target that a finished run
+    /// filled earlier: copy early, stop the writers, repair, done
+    #[arg(long, env = "REPAIR", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with_all = ["verify", "clean"],
+          help_heading = "Mode")]
+    pub repair: bool,
+
     /// The source as a connection string without a password; with one, use the variable SOURCE_DATABASE_URL
     #[arg(long, value_name = "URL", help_heading = "Source and target")]
     pub source: Option<String>,

@@ -7,12 +7,51 @@ use clap::{CommandFactory as _, Parser as _};
 use common::aws::SideOptions;
 use common::infrastructure::Environment;
 use common::location::Location;
-use common::settings::{LogFormat, Mode, SettingError, Variables};
+use common::settings::{self, LogFormat, SettingError, Variables};
 
 use crate::args::Args;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::source::{self, SourceFlags};
+
+/// What a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Preflight, plan, copy, verify, report.
+    Migrate,
+    /// Preflight and plan.
+    DryRun,
+    /// Compare both sides in full.
+    Verify,
+    /// Compare, copy again what differs, compare that again.
+    Repair,
+}
+
+impl Mode {
+    fn of(args: &Args) -> Self {
+        match args.common.mode() {
+            settings::Mode::Migrate if args.repair => Self::Repair,
+            settings::Mode::Migrate => Self::Migrate,
+            settings::Mode::DryRun => Self::DryRun,
+            settings::Mode::Verify => Self::Verify,
+        }
+    }
+
+    /// The word in the report.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Migrate => settings::Mode::Migrate.word(),
+            Self::DryRun => settings::Mode::DryRun.word(),
+            Self::Verify => settings::Mode::Verify.word(),
+            Self::Repair => "repair",
+        }
+    }
+
+    /// Whether the target is changed.
+    pub const fn writes(self) -> bool {
+        matches!(self, Self::Migrate | Self::Repair)
+    }
+}
 
 /// Everything a run needs to know.
 #[derive(Debug, Clone)]
@@ -101,7 +140,7 @@ impl Config {
         });
         let report_store = args.common.report_side();
         Ok(Self {
-            mode: args.common.mode(),
+            mode: Mode::of(&args),
             environment: args.common.environment,
             source,
             target,

@@ -34,6 +34,7 @@ pub async fn migrate_table(context: &Context, plan: &TablePlan, lines: &[Segment
         target: None,
         copied_segment_count: 0,
         failure: None,
+        remark: None,
         seconds: 0.0,
     };
     let outcome = bring_over(context, plan, lines, &mut record).await;

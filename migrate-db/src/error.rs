@@ -106,6 +106,14 @@ pub enum Error {
     /// The journal on the target belongs to another migration.
     #[error("the target holds the journal of another migration: {0}")]
     ForeignJournal(String),
+    /// A table's foreign keys are in the way of its repair, and this role cannot leave them aside.
+    #[error(
+        "the role may not set session_replication_role, and {table} has foreign keys from or to partitioned tables"
+    )]
+    CannotRepair {
+        /// The table.
+        table: String,
+    },
     /// The report cannot be written.
     #[error("cannot write the report")]
     Report(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -141,9 +149,12 @@ impl OperatorError for Error {
             Self::Tool { transient: true, .. } | Self::SnapshotLost(_) | Self::Stalled { .. } => Class::Transient,
             // Never tried again: whoever cancelled has the reason.
             Self::Cancelled => Class::Permanent,
-            Self::Tool { .. } | Self::Report(_) | Self::Unbalanced(_) | Self::Task(_) | Self::Defect(_) => {
-                Class::Permanent
-            }
+            Self::Tool { .. }
+            | Self::CannotRepair { .. }
+            | Self::Report(_)
+            | Self::Unbalanced(_)
+            | Self::Task(_)
+            | Self::Defect(_) => Class::Permanent,
             Self::Stopped(signal) => Class::Stopped(*signal),
         }
     }
@@ -168,6 +179,9 @@ impl OperatorError for Error {
             Self::Tool { .. } => Some("mend the cause on the target, then run the same command again".into()),
             Self::ForeignJournal(_) => Some(
                 "finish that migration with its own command, or give --clean --confirm DATABASE to start from nothing".into(),
+            ),
+            Self::CannotRepair { .. } => Some(
+                "repair as a role that may set it (the main user of RDS may), or give --clean --confirm DATABASE to start from nothing".into(),
             ),
             Self::Report(_) => Some("check that the place given by --report can be written; the migration's own state is kept".into()),
             Self::Stopped(_) => Some("run the same command again: it goes on from the journal".into()),

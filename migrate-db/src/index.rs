@@ -183,17 +183,27 @@ async fn validate(context: &Context, key: &ForeignKey) -> Result<()> {
 ///
 /// One that refers to a partitioned table refers to each partition through a copy, which goes with the original only.
 pub async fn drop_references(session: &Session, table: &RelationName) -> Result<()> {
-    let statement = "WITH RECURSIVE key AS (
-                         SELECT oid, conrelid, conname, conparentid FROM pg_constraint
-                         WHERE contype = 'f' AND confrelid = to_regclass($1)
-                         UNION
-                         SELECT p.oid, p.conrelid, p.conname, p.conparentid
-                         FROM pg_constraint p JOIN key ON p.oid = key.conparentid)
-                     SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
-                     FROM key WHERE conparentid = 0";
-    let rows = session.query("list the foreign keys that refer to a table", statement, &[&table.sql()]).await?;
+    drop_foreign_keys(session, table, "confrelid = to_regclass($1)").await
+}
+
+/// Removes the foreign keys that refer to a table and its own, so that rows can come and go in any order. They are added
+/// again at the end.
+pub async fn drop_all_foreign_keys(session: &Session, table: &RelationName) -> Result<()> {
+    drop_foreign_keys(session, table, "to_regclass($1) IN (confrelid, conrelid)").await
+}
+
+async fn drop_foreign_keys(session: &Session, table: &RelationName, which: &str) -> Result<()> {
+    let statement = format!(
+        "WITH RECURSIVE key AS (
+             SELECT oid, conrelid, conname, conparentid FROM pg_constraint WHERE contype = 'f' AND {which}
+             UNION
+             SELECT p.oid, p.conrelid, p.conname, p.conparentid FROM pg_constraint p JOIN key ON p.oid = key.conparentid)
+         SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
+         FROM key WHERE conparentid = 0"
+    );
+    let rows = session.query(&format!("list the foreign keys around {table}"), &statement, &[&table.sql()]).await?;
     for row in rows {
-        session.execute(&format!("remove a foreign key that refers to {table}"), row.get(0)).await?;
+        session.execute(&format!("remove a foreign key around {table}"), row.get(0)).await?;
     }
     Ok(())
 }

@@ -4,7 +4,8 @@
 //! The flow, from top to bottom: [`args`] and [`config`] say what is wanted; [`run`] does it: it connects
 //! ([`endpoint`], [`tls`], [`connect`]), takes a [`snapshot`], reads the [`catalog`], makes a [`plan`], looks
 //! before it leaps ([`preflight`]), restores the [`schema`], copies table by table ([`mod@copy`] over [`stream`]),
-//! builds what belongs to them ([`index`], [`finish`]), and compares ([`verify`], [`compare`], [`derived`], [`locate`]).
+//! builds what belongs to them ([`index`], [`finish`]), and compares ([`verify`], [`rest`], [`compare`], [`derived`],
+//! [`locate`]); [`repair`] copies again what differs.
 //! The [`journal`] on the target makes every step safe to repeat; [`record`] and [`outcome`] turn what happened into the
 //! report.
 
@@ -29,6 +30,8 @@ pub mod outcome;
 pub mod plan;
 pub mod preflight;
 pub mod record;
+mod repair;
+mod rest;
 pub mod rows;
 pub mod run;
 pub mod schema;

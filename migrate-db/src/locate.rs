@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use common::units;
 
-use self::narrow::{Apart, Difference, Held, Key, Scope, Sketch};
-use crate::catalog::Table;
+pub(crate) use self::narrow::Apart;
+use self::narrow::{Difference, Held, Keep, Key, Scope, Sketch};
+use crate::catalog::{Column, Table};
 use crate::connect::Pool;
 use crate::context::Context;
 use crate::error::Result;
+use crate::rows::{text_fields, unescape};
 use crate::segment::{self, Format, Range};
 use crate::stream::{self, End};
 
@@ -24,6 +26,8 @@ const ROWS_HELD_MAX: u64 = 10_000;
 const HELD_BYTES_MAX: u64 = 16 << 20;
 /// Memory of a row besides 8 bytes per column: its key's hash and text, and the table that holds it.
 const ROW_BYTES: u64 = 256;
+/// Keys kept per side for a repair: some 20 MB. More than these differing rows are not picked out one by one.
+const KEYS_HELD_MAX: u64 = 100_000;
 /// Keys shown in one sentence.
 const KEYS_SHOWN_MAX: usize = 20;
 
@@ -47,11 +51,55 @@ pub(crate) async fn differences(context: &Context, table: &Table, show_keys: boo
                 .into(),
         );
     }
+    let keep = if show_keys { Keep::FieldsAndKey } else { Keep::Fields };
     let (on_source, on_target) = tokio::try_join!(
-        hold(context, &context.readers, table, &key, &scope, show_keys),
-        hold(context, &context.builders, table, &key, &scope, show_keys),
+        hold(context, &context.readers, table, &key, &scope, keep),
+        hold(context, &context.builders, table, &key, &scope, keep),
     )?;
     Ok(sentence(table, &key, &Difference::between(&on_source, &on_target), scope.complete))
+}
+
+/// A row that only one side has, or both with other values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RowApart {
+    /// Which side has it.
+    pub(crate) apart: Apart,
+    /// Its key as text, one value for each of [`key_columns`]; a key is never NULL.
+    pub(crate) key: Vec<String>,
+}
+
+/// The columns of the primary key in the order in which [`rows_apart`] gives their values: that of the table.
+pub(crate) fn key_columns(table: &Table) -> Vec<&Column> {
+    key_of(table).positions().iter().map(|position| &table.columns[*position]).collect()
+}
+
+/// The rows of `table` that the sides do not share; `None` where they have to be taken as a whole: the table has no
+/// primary key, too much differs to be kept in memory, or the difference is not in what the text shows.
+pub(crate) async fn rows_apart(context: &Context, table: &Table) -> Result<Option<Vec<RowApart>>> {
+    let key = key_of(table);
+    if !key.exists() {
+        return Ok(None);
+    }
+    let (on_source, on_target) = tokio::try_join!(
+        sketch(context, &context.readers, table, &key),
+        sketch(context, &context.builders, table, &key),
+    )?;
+    let scope = Arc::new(Scope::new(&on_source, &on_target, KEYS_HELD_MAX));
+    if scope.is_empty() || !scope.complete {
+        return Ok(None);
+    }
+    let (on_source, on_target) = tokio::try_join!(
+        hold(context, &context.readers, table, &key, &scope, Keep::Key),
+        hold(context, &context.builders, table, &key, &scope, Keep::Key),
+    )?;
+    let keys = Difference::between(&on_source, &on_target).keys.into_iter();
+    let rows: Option<Vec<RowApart>> = keys
+        .map(|(apart, text)| {
+            let key: Option<Vec<String>> = text_fields(&text).map(unescape).collect();
+            key.map(|key| RowApart { apart, key })
+        })
+        .collect();
+    Ok(rows.filter(|rows| !rows.is_empty()))
 }
 
 /// The primary key, where all its columns are among those that are read.
@@ -71,9 +119,9 @@ async fn hold(
     table: &Table,
     key: &Key,
     scope: &Arc<Scope>,
-    show_keys: bool,
+    keep: Keep,
 ) -> Result<Held> {
-    let begin = || (Held::new(key.clone(), show_keys), Arc::clone(scope));
+    let begin = || (Held::new(key.clone(), keep), Arc::clone(scope));
     let (held, _) = read(context, pool, table, begin, |(held, scope), row| held.add(scope, row)).await?;
     Ok(held)
 }
@@ -147,7 +195,7 @@ fn keys(table: &Table, key: &Key, difference: &Difference) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Column, ColumnType, RelationName};
+    use crate::catalog::{ColumnType, RelationName};
 
     fn table(key: &[&str]) -> Table {
         let column = |name: &&str| Column {

@@ -10,12 +10,12 @@ use common::finding::{Finding, ProofLevel, Verdict};
 use common::progress::display::Display;
 use common::report::model::{LISTED_MAX, SCHEMA_VERSION};
 use common::report::{Item, ItemState, Report, Side as ReportSide, Totals, Writer, summary};
-use common::settings::{LogFormat, Mode};
+use common::settings::LogFormat;
 use common::signals::Shutdown;
 use jiff::Timestamp;
 
 use crate::catalog::{RelationName, ServerVersion};
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::journal;
@@ -204,8 +204,13 @@ fn items(config: &Config, state: &State, findings: &[Finding]) -> Vec<Item> {
         .collect();
     let tables = plan.tables.iter().map(|table| {
         let troubled = troubled.contains(verify::item(table).as_str());
-        let is_compared = config.mode == Mode::Verify || state.finished_before.is_some();
-        item(is_compared, table, records.get(&table.table.name), troubled)
+        let record = records.get(&table.table.name);
+        let is_compared = match config.mode {
+            Mode::Verify => true,
+            Mode::Repair => record.is_some_and(|record| record.copied_segment_count == 0),
+            Mode::Migrate | Mode::DryRun => state.finished_before.is_some(),
+        };
+        item(is_compared, table, record, troubled)
     });
     let left_out = plan.left_out.iter().map(|left_out| Item {
         name: left_out.name.to_string(),
@@ -239,7 +244,9 @@ fn item(is_compared: bool, table: &TablePlan, record: Option<&TableRecord>, trou
         digest_source: source.map(|digest| digest.sum_hex()),
         digest_target: target.map(|digest| digest.sum_hex()),
         seconds: record.map_or(0.0, |record| record.seconds),
-        remark: record.and_then(|record| record.failure.clone()).or_else(|| table.text_reason.clone()),
+        remark: record
+            .and_then(|record| record.failure.clone().or_else(|| record.remark.clone()))
+            .or_else(|| table.text_reason.clone()),
     }
 }
 

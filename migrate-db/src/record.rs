@@ -26,6 +26,8 @@ pub struct TableRecord {
     pub copied_segment_count: usize,
     /// Why it could not be copied or compared.
     pub failure: Option<String>,
+    /// What else is to be said of it.
+    pub remark: Option<String>,
     /// Seconds from its first segment to its verification.
     pub seconds: f64,
 }
@@ -54,6 +56,12 @@ impl Recorder {
     /// Something to report.
     pub fn finding(&self, finding: Finding) {
         self.inner.findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);
+    }
+
+    /// Takes findings back that no longer hold.
+    pub fn withdraw(&self, is_withdrawn: impl Fn(&Finding) -> bool) {
+        let mut findings = self.inner.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        findings.retain(|finding| !is_withdrawn(finding));
     }
 
     /// All findings so far, in a stable order.

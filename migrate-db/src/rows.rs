@@ -64,6 +64,31 @@ pub fn text_fields(row: &[u8]) -> impl Iterator<Item = &[u8]> {
     row.strip_suffix(b"\n").unwrap_or(row).split(|byte| *byte == b'\t')
 }
 
+/// The value that a field in text form stands for; `None` for NULL and for what is not UTF-8. The escapes are those of
+/// the documentation of COPY, "Text Format", that the server writes.
+pub fn unescape(field: &[u8]) -> Option<String> {
+    if field == b"\\N" {
+        return None;
+    }
+    let mut value = Vec::with_capacity(field.len());
+    let mut bytes = field.iter().copied();
+    while let Some(byte) = bytes.next() {
+        value.push(match byte {
+            b'\\' => match bytes.next()? {
+                b'b' => 0x08,
+                b'f' => 0x0c,
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'v' => 0x0b,
+                other => other,
+            },
+            byte => byte,
+        });
+    }
+    String::from_utf8(value).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +121,14 @@ mod tests {
         let mut long_extension = header();
         long_extension[15] = 1;
         assert_eq!(RowFinder::new(Format::Binary).row(&long_extension), Err(RowError::Header));
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        assert_eq!(unescape(b"a\\tb\\\\N\\n").as_deref(), Some("a\tb\\N\n"));
+        assert_eq!(unescape("ünï".as_bytes()).as_deref(), Some("ünï"));
+        assert_eq!(unescape(b"").as_deref(), Some(""));
+        assert_eq!(unescape(b"\\N"), None);
     }
 
     #[test]

@@ -2,21 +2,19 @@
 //!
 //! Called by `outcome`, which turns the [`State`] that is left behind into the report, whatever the end was.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use common::finding::{Finding, FindingKind, Verdict};
 use common::progress::Progress;
 use common::report::{Check, CheckOutcome};
-use common::settings::Mode;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{self, RelationName, ServerVersion};
 use crate::client_tools::ClientTools;
-use crate::compare;
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::connect::{Pool, Session};
 use crate::context::Context;
 use crate::error::{Error, Result, Side};
@@ -28,7 +26,7 @@ use crate::record::{Recorder, TableRecord};
 use crate::schema::{Schema, Section};
 use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
-use crate::{clean, copy, derived, finish, index, locate, seal, verify};
+use crate::{clean, copy, finish, index, repair, rest, seal, verify};
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
 const TABLES_IN_FLIGHT_MAX: usize = 64;
@@ -100,6 +98,7 @@ pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -
         Mode::DryRun => Ok(()),
         Mode::Migrate if state.finished_before.is_some() => verify_all(config, stop, state, &ready).await,
         Mode::Verify => verify_all(config, stop, state, &ready).await,
+        Mode::Repair => repair_all(config, stop, state, &ready).await,
         Mode::Migrate => migrate(config, stop, state, ready).await,
     }
 }
@@ -119,12 +118,16 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
     let source_identity = identity(snapshot.session(), config).await?;
     let mut ready_tools = None;
     let mut journal = None;
-    if config.mode != Mode::Verify {
-        if config.mode == Mode::Migrate && !journal::lock(&control).await? {
-            let detail = format!("another run is at work on {}", config.target.label());
-            state.checks.push(Check::fail("no other run", detail, "wait for it to end, or stop it"));
-            return Err(Error::Refused(state.checks.clone()));
-        }
+    if config.mode.writes() && !journal::lock(&control).await? {
+        let detail = format!("another run is at work on {}", config.target.label());
+        state.checks.push(Check::fail("no other run", detail, "wait for it to end, or stop it"));
+        return Err(Error::Refused(state.checks.clone()));
+    }
+    if config.mode == Mode::Repair {
+        let found = journal::load(&control).await?;
+        state.checks.push(preflight::nothing_unfinished(found.as_ref()));
+    }
+    if matches!(config.mode, Mode::Migrate | Mode::DryRun) {
         let tools = ClientTools::find(config.pg_bin_dir.as_deref(), source_version, target_version).await?;
         if config.mode == Mode::Migrate && journal::load(&control).await?.is_some() {
             // Before it is read for good: what is still being committed would be missing from it.
@@ -227,7 +230,7 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     state.recorder.span("run", "schema", "triggers, policies, rules", started);
     journal::finish_step(&control, Step::PostData).await?;
     finish::refresh_materialized_views(&context, &plan.materialized_views).await?;
-    compare_the_rest(config, &context, state, &plan, &snapshot, &control).await?;
+    rest::compare(config, &context, state, &plan, &snapshot, &control).await?;
     if Verdict::over(&state.recorder.findings()) == Verdict::Equal {
         journal::finish_step(&control, Step::Verified).await?;
         let seal = Seal { run_id: state.run_id.clone(), source: source_identity };
@@ -269,6 +272,31 @@ async fn restore_pre_data(
     Ok(schema)
 }
 
+/// Compares everything, copies again what differs, one table after the other, and compares that again.
+async fn repair_all(config: &Config, stop: &CancellationToken, state: &mut State, ready: &Ready) -> Result<()> {
+    let Ready { control, snapshot, plan, .. } = ready;
+    let context = context(config, stop, state, plan, snapshot);
+    state.progress.begin_phase("compare", Some(2 * plan.bytes()), Some(plan.tables.len() as u64));
+    for_each_table(plan, state, async |table| verify::compare_table(&context, table).await).await?;
+    let differs = |record: &TableRecord| matches!((record.source, record.target), (Some(source), Some(target)) if source != target);
+    let differing: BTreeSet<RelationName> =
+        state.records().iter().filter(|record| differs(record)).map(|record| record.name.clone()).collect();
+    for table in plan.tables.iter().filter(|table| differing.contains(&table.table.name)) {
+        let repaired = repair::repair_table(&context, control, table).await?;
+        let mut records = state.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.retain(|record| record.name != repaired.name);
+        records.push(repaired);
+    }
+    // Also where nothing differs: an earlier repair may have been cut off before it came to this.
+    state.progress.begin_phase("sequences and foreign keys", None, None);
+    rest::set_sequences(plan, snapshot, control).await?;
+    index::foreign_keys(&context, &plan.foreign_keys).await?;
+    if !differing.is_empty() {
+        finish::refresh_materialized_views(&context, &plan.materialized_views).await?;
+    }
+    rest::compare(config, &context, state, plan, snapshot, control).await
+}
+
 /// Copies all tables, the biggest first.
 async fn copy_tables(context: &Context, state: &State, plan: &Plan, journal: &Journal) -> Result<()> {
     for_each_table(plan, state, async |table| {
@@ -301,71 +329,5 @@ async fn verify_all(config: &Config, stop: &CancellationToken, state: &mut State
     let context = context(config, stop, state, &ready.plan, &ready.snapshot);
     state.progress.begin_phase("verify", Some(2 * ready.plan.bytes()), Some(ready.plan.tables.len() as u64));
     for_each_table(&ready.plan, state, async |table| verify::compare_table(&context, table).await).await?;
-    compare_the_rest(config, &context, state, &ready.plan, &ready.snapshot, &ready.control).await
-}
-
-/// Compares what is not rows, and names the rows that differ.
-async fn compare_the_rest(
-    config: &Config,
-    context: &Context,
-    state: &State,
-    plan: &Plan,
-    snapshot: &Snapshot,
-    control: &Session,
-) -> Result<()> {
-    state.progress.begin_phase("compare schemas", None, None);
-    let started = Instant::now();
-    let versions = (state.source_version.unwrap_or(ServerVersion(0)), context.target_version);
-    for finding in compare::schema(snapshot.session(), control, versions.0, versions.1).await? {
-        context.recorder.finding(finding);
-    }
-    context.recorder.span("run", "verify", "compare schemas", started);
-    compare_sequences(context, plan, snapshot, control).await?;
-    state.progress.begin_phase("compare what the target computed", None, None);
-    derived::compare(context, plan).await?;
-    for left_out in &plan.left_out {
-        context.recorder.finding(Finding::new(
-            FindingKind::Note,
-            format!("table {}", left_out.name),
-            "left behind",
-            &left_out.reason,
-        ));
-    }
-    locate_differences(config, context, plan).await
-}
-
-async fn compare_sequences(context: &Context, plan: &Plan, snapshot: &Snapshot, control: &Session) -> Result<()> {
-    let source = finish::read_positions(snapshot.session(), &plan.sequences).await?;
-    // A sequence that the target lacks was named by the comparison of the schemas already.
-    let mut there: Vec<RelationName> = Vec::new();
-    for chunk in plan.sequences.chunks(1000) {
-        let names: Vec<String> = chunk.iter().map(RelationName::sql).collect();
-        let statement = "SELECT to_regclass(name) IS NOT NULL FROM unnest($1::text[]) AS n (name)";
-        let rows = control.query("look for the sequences", statement, &[&names]).await?;
-        there.extend(chunk.iter().zip(rows).filter(|(_, row)| row.get(0)).map(|(name, _)| name.clone()));
-    }
-    let target = finish::read_positions(control, &there).await?;
-    let source: Vec<_> = source.into_iter().filter(|position| there.contains(&position.name)).collect();
-    for finding in finish::compare_positions(&source, &target) {
-        context.recorder.finding(finding);
-    }
-    Ok(())
-}
-
-/// Says which rows differ, for the tables whose digests do.
-async fn locate_differences(config: &Config, context: &Context, plan: &Plan) -> Result<()> {
-    let by_item: BTreeMap<String, &TablePlan> = plan.tables.iter().map(|table| (verify::item(table), table)).collect();
-    let differing: Vec<Finding> = context
-        .recorder
-        .findings()
-        .into_iter()
-        .filter(|finding| finding.kind == FindingKind::Differs && finding.aspect == verify::CONTENT)
-        .collect();
-    for finding in differing {
-        let Some(table) = by_item.get(&finding.item) else { continue };
-        context.progress.begin_phase(format!("find the differing rows of {}", table.table.name), None, None);
-        let detail = locate::differences(context, &table.table, config.show_keys).await?;
-        context.recorder.finding(Finding::new(FindingKind::Differs, finding.item, "rows", detail));
-    }
-    Ok(())
+    rest::compare(config, &context, state, &ready.plan, &ready.snapshot, &ready.control).await
 }

@@ -74,6 +74,7 @@ pub async fn compare_table(context: &Context, plan: &TablePlan) -> Result<TableR
         target: None,
         copied_segment_count: 0,
         failure: None,
+        remark: None,
         seconds: started.elapsed().as_secs_f64(),
     };
     record.source = readable(context, plan, source, &mut record.failure)?;

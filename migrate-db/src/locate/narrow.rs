@@ -135,11 +135,22 @@ impl Scope {
     }
 }
 
+/// What is kept of a row besides how often it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// The hash of each field.
+    Fields,
+    /// The hash of each field, and the key's text as far as it can be shown.
+    FieldsAndKey,
+    /// The hash of the row, and the key's text in full.
+    Key,
+}
+
 /// What a second reading keeps of one side.
 #[derive(Debug)]
 pub(super) struct Held {
     key: Key,
-    with_text: bool,
+    keep: Keep,
     rows: HashMap<u128, Entry>,
 }
 
@@ -153,9 +164,9 @@ struct Entry {
 }
 
 impl Held {
-    /// Of no rows; with the keys' texts only where they may be shown.
-    pub(super) fn new(key: Key, with_text: bool) -> Self {
-        Self { with_text: with_text && key.exists(), key, rows: HashMap::new() }
+    /// Of no rows.
+    pub(super) fn new(key: Key, keep: Keep) -> Self {
+        Self { keep: if key.exists() { keep } else { Keep::Fields }, key, rows: HashMap::new() }
     }
 
     /// Takes in a row in COPY's text form, if `scope` has it.
@@ -169,14 +180,21 @@ impl Held {
         if !self.key.exists() {
             return;
         }
-        for (position, field) in text_fields(row).enumerate() {
+        let mut add = |position: usize, bytes: &[u8]| {
             if entry.fields.len() == position {
                 entry.fields.push(0);
             }
-            entry.fields[position] = entry.fields[position].wrapping_add(xxh3_64(field));
+            entry.fields[position] = entry.fields[position].wrapping_add(xxh3_64(bytes));
+        };
+        if self.keep == Keep::Key {
+            add(0, row);
+        } else {
+            text_fields(row).enumerate().for_each(|(position, field)| add(position, field));
         }
-        if self.with_text {
+        if self.keep != Keep::Fields {
             entry.text = self.key.text(row);
+        }
+        if self.keep == Keep::FieldsAndKey {
             entry.text.truncate(KEY_TEXT_MAX);
         }
     }
@@ -184,7 +202,7 @@ impl Held {
 
 /// How a row is not shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Apart {
+pub(crate) enum Apart {
     /// Both sides have the key, with other values.
     Differs,
     /// The target lacks it.
@@ -214,10 +232,10 @@ impl Difference {
         let mut difference = Self::default();
         let none = Entry::default();
         for (hash, left) in &source.rows {
-            difference.add(left, target.rows.get(hash).unwrap_or(&none), source.with_text);
+            difference.add(left, target.rows.get(hash).unwrap_or(&none), source.keep != Keep::Fields);
         }
         for (_, right) in target.rows.iter().filter(|(hash, _)| !source.rows.contains_key(*hash)) {
-            difference.add(&none, right, target.with_text);
+            difference.add(&none, right, target.keep != Keep::Fields);
         }
         difference
     }
@@ -265,7 +283,7 @@ mod tests {
         };
         let scope = Scope::new(&sketch(source), &sketch(target), rows_max);
         let hold = |rows: &[Vec<u8>]| {
-            let mut held = Held::new(key.clone(), true);
+            let mut held = Held::new(key.clone(), Keep::FieldsAndKey);
             for row in rows {
                 held.add(&scope, row);
             }

@@ -12,7 +12,7 @@ use crate::client_tools::ClientTools;
 use crate::connect::Session;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-use crate::journal::Journal;
+use crate::journal::{Journal, Step};
 use crate::seal::Seal;
 use crate::tls::SslMode;
 
@@ -71,6 +71,18 @@ pub async fn for_writing(
     checks.push(target::may_create(target.session).await?);
     checks.push(target::extensions(target.session, catalog).await?);
     Ok(checks)
+}
+
+/// A repair is for what a finished run left; what an unfinished one left is finished by the run itself.
+pub fn nothing_unfinished(journal: Option<&Journal>) -> Check {
+    match journal {
+        Some(journal) if !journal.is_done(Step::Verified) => Check::fail(
+            "no unfinished run",
+            format!("the target holds the work of run {}, which is not finished", journal.run_id),
+            "finish it first: the same command without --repair",
+        ),
+        _ => Check::pass("no unfinished run", "no run on this target was cut short"),
+    }
 }
 
 /// Ends the run when a check failed.

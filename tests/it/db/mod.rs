@@ -8,6 +8,7 @@ mod limits;
 mod network;
 mod pair;
 mod refused;
+mod repair;
 mod rich;
 mod row_security;
 mod tls;
