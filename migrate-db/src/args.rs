@@ -5,6 +5,8 @@
 use clap::Parser;
 use common::settings::CommonArgs;
 
+use crate::preset::Preset;
+
 /// Streams a PostgreSQL database out of a platform-as-a-service into its new home and proves that nothing was lost.
 ///
 /// The source comes from SOURCE_DATABASE_URL, else from CF_SERVICE looked up in VCAP_SERVICES, else from libpq's PG*
@@ -38,6 +40,17 @@ pub struct Args {
     /// The platform's space; named in the report
     #[arg(long, env = "CF_SPACE", value_name = "NAME", help_heading = "Source and target")]
     pub cf_space: Option<String>,
+
+    /// Whose own objects in the source are left behind, and reported
+    #[arg(
+        long,
+        env = "PRESET",
+        value_name = "PLATFORM",
+        value_enum,
+        default_value = "auto",
+        help_heading = "Source and target"
+    )]
+    pub preset: Preset,
 
     /// Tables read and written at the same time
     #[arg(long, env = "JOBS", value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64),

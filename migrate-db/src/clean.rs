@@ -2,6 +2,7 @@
 
 use crate::connect::Session;
 use crate::error::Result;
+use crate::large_object;
 
 /// Drops every schema of users, with everything in it, and gives `public` back; then event triggers and the like, which
 /// live in no schema.
@@ -21,6 +22,7 @@ pub async fn empty_target(session: &Session) -> Result<()> {
             session.execute(&action, row.get(0)).await?;
         }
     }
+    large_object::remove_all(session).await?;
     let public = "CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC";
     session.execute("create the schema public again", public).await
 }

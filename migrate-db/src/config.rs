@@ -12,6 +12,7 @@ use common::settings::{self, LogFormat, SettingError, Variables};
 use crate::args::Args;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
+use crate::preset::Preset;
 use crate::source::{self, SourceFlags};
 
 /// What a run does.
@@ -66,6 +67,8 @@ pub struct Config {
     pub target: Endpoint,
     /// The platform's service and space, for the report.
     pub platform: Option<String>,
+    /// Whose own objects are left behind.
+    pub preset: Preset,
     /// Tables copied at the same time.
     pub jobs: usize,
     /// Sessions on the target that build and verify.
@@ -145,6 +148,7 @@ impl Config {
             source,
             target,
             platform,
+            preset: args.preset,
             jobs: usize::from(args.jobs),
             index_jobs: usize::from(args.index_jobs),
             segment_bytes_max: args.split_above.saturating_mul(1_000_000),

@@ -212,6 +212,7 @@ struct PoolInner {
     side: Side,
     /// Statements that make a fresh session ready, for example to import a snapshot.
     prepare: String,
+    width: usize,
     seats: Arc<Semaphore>,
     idle: Mutex<Vec<Arc<Session>>>,
     /// The numbers of the seats that are free, the smallest last.
@@ -239,11 +240,17 @@ impl Pool {
                 endpoint: endpoint.clone(),
                 side,
                 prepare,
+                width,
                 seats: Arc::new(Semaphore::new(width)),
                 idle: Mutex::new(Vec::new()),
                 free_numbers: Mutex::new((1..=width).rev().collect()),
             }),
         }
+    }
+
+    /// How many sessions it has at most.
+    pub fn width(&self) -> usize {
+        self.inner.width
     }
 
     /// Waits for a free session. First come, first served.

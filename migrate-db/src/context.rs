@@ -26,6 +26,8 @@ pub struct Context {
     pub target_version: ServerVersion,
     /// Tables larger than this are cut; see `--split-above`.
     pub segment_bytes_max: u64,
+    /// Whether keys of rows may be shown.
+    pub show_keys: bool,
     /// What happened.
     pub recorder: Recorder,
     /// Where it stands.

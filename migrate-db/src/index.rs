@@ -13,7 +13,7 @@ use crate::catalog::{ForeignKey, Index, RelationName, Table};
 use crate::connect::Session;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::sql;
+use crate::{orphans, sql};
 
 /// Builds all indexes of a table at once (within the pool's width), then the constraints that they serve.
 ///
@@ -133,7 +133,12 @@ pub async fn foreign_keys(context: &Context, keys: &[ForeignKey]) -> Result<()> 
             match validate(context, key).await {
                 Ok(()) => Ok(()),
                 Err(Error::Statement { source, .. }) if source.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => {
-                    let detail = format!("{source}; the source's own rows violate it, so it was left NOT VALID");
+                    let rows = context
+                        .with_session(&context.builders, async |session, _| {
+                            orphans::describe(session, key, context.show_keys).await
+                        })
+                        .await?;
+                    let detail = format!("{rows}; the source's own rows violate it, so it was left NOT VALID");
                     let item = format!("foreign key {} of {}", key.name, key.table);
                     context.recorder.finding(Finding::new(FindingKind::Error, item, "constraint", detail));
                     Ok(())

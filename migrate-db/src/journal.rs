@@ -34,6 +34,8 @@ const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 pub enum Step {
     /// The schema without indexes and constraints exists.
     PreData,
+    /// The large objects are there.
+    LargeObjects,
     /// Triggers, policies and the like exist.
     PostData,
     /// Source and target were proved equal.
@@ -44,6 +46,7 @@ impl Step {
     const fn word(self) -> &'static str {
         match self {
             Self::PreData => "pre-data",
+            Self::LargeObjects => "large-objects",
             Self::PostData => "post-data",
             Self::Verified => "verified",
         }

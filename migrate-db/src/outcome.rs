@@ -19,7 +19,8 @@ use crate::config::{Config, Mode};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::journal;
-use crate::plan::TablePlan;
+use crate::large_object;
+use crate::plan::{Plan, TablePlan};
 use crate::record::TableRecord;
 use crate::run::{State, run};
 use crate::verify;
@@ -223,7 +224,36 @@ fn items(config: &Config, state: &State, findings: &[Finding]) -> Vec<Item> {
         seconds: 0.0,
         remark: Some(left_out.reason.clone()),
     });
-    tables.chain(left_out).collect()
+    tables.chain(large_objects(state, plan)).chain(left_out).collect()
+}
+
+/// All large objects are one item.
+fn large_objects(state: &State, plan: &Plan) -> Option<Item> {
+    let item = |state, record: Option<&large_object::Record>| Item {
+        name: large_object::ITEM.into(),
+        state,
+        proof: match record {
+            Some(record) if record.source == record.target => ProofLevel::Reread,
+            _ => ProofLevel::None,
+        },
+        bytes: record.map_or(0, |record| record.source.bytes),
+        rows: record.map(|record| record.source.rows),
+        digest_source: record.map(|record| record.source.sum_hex()),
+        digest_target: record.map(|record| record.target.sum_hex()),
+        seconds: record.map_or(0.0, |record| record.seconds),
+        remark: None,
+    };
+    match &state.large_objects {
+        Some(record) if record.source.rows + record.target.rows == 0 => None,
+        Some(record) if record.source != record.target => Some(item(ItemState::Failed, Some(record))),
+        Some(record) if record.copied => Some(item(ItemState::Copied, Some(record))),
+        Some(record) => Some(item(ItemState::Equal, Some(record))),
+        None if plan.large_object_count == 0 => None,
+        None if state.recorder.findings().iter().any(|finding| finding.item == large_object::ITEM) => {
+            Some(item(ItemState::Failed, None))
+        }
+        None => Some(item(ItemState::Pending, None)),
+    }
 }
 
 fn item(is_compared: bool, table: &TablePlan, record: Option<&TableRecord>, troubled: bool) -> Item {

@@ -6,6 +6,7 @@ use common::units;
 use sha2::{Digest as _, Sha256};
 
 use crate::catalog::{Catalog, ForeignKey, LeftOut, RelationName, ServerVersion, Table};
+use crate::preset::Planted;
 use crate::segment::{self, Format, Range};
 
 /// The plan of a whole migration.
@@ -21,6 +22,10 @@ pub struct Plan {
     pub materialized_views: Vec<RelationName>,
     /// Foreign keys, checked last.
     pub foreign_keys: Vec<ForeignKey>,
+    /// Number of large objects.
+    pub large_object_count: u64,
+    /// The platform's own, left behind.
+    pub planted: Planted,
 }
 
 /// The plan for one table.
@@ -36,8 +41,9 @@ pub struct TablePlan {
     pub ranges: Vec<Range>,
 }
 
-/// Makes the plan for everything in `catalog`.
-pub fn make(catalog: Catalog, version: ServerVersion, segment_bytes_max: u64) -> Plan {
+/// Makes the plan for everything in `catalog` that is not `planted`.
+pub fn make(catalog: Catalog, planted: Planted, version: ServerVersion, segment_bytes_max: u64) -> Plan {
+    let catalog = without(catalog, &planted);
     let mut tables: Vec<TablePlan> =
         catalog.tables.into_iter().map(|table| plan_table(table, version, segment_bytes_max)).collect();
     tables.sort_by(|a, b| b.table.bytes.cmp(&a.table.bytes).then_with(|| a.table.name.cmp(&b.table.name)));
@@ -47,7 +53,20 @@ pub fn make(catalog: Catalog, version: ServerVersion, segment_bytes_max: u64) ->
         sequences: catalog.sequences,
         materialized_views: catalog.materialized_views,
         foreign_keys: catalog.foreign_keys,
+        large_object_count: catalog.large_object_count,
+        planted,
     }
+}
+
+/// What is left of a catalog without the platform's schemas.
+fn without(mut catalog: Catalog, planted: &Planted) -> Catalog {
+    let stays = |name: &RelationName| !planted.has_schema(&name.schema);
+    catalog.tables.retain(|table| stays(&table.name));
+    catalog.left_out.retain(|left_out| stays(&left_out.name));
+    catalog.sequences.retain(stays);
+    catalog.materialized_views.retain(stays);
+    catalog.foreign_keys.retain(|key| stays(&key.table));
+    catalog
 }
 
 fn plan_table(table: Table, version: ServerVersion, segment_bytes_max: u64) -> TablePlan {
@@ -112,8 +131,14 @@ impl Plan {
                 plan.format.word(),
             );
         }
+        if self.large_object_count > 0 {
+            let _ = writeln!(text, "  copy {}", units::counted(self.large_object_count, "large object"));
+        }
         for left_out in &self.left_out {
             let _ = writeln!(text, "  leave {}: {}", left_out.name, left_out.reason);
+        }
+        for (label, platform) in self.planted.labels() {
+            let _ = writeln!(text, "  leave {label}: {platform} put it there for itself");
         }
         text
     }
@@ -154,7 +179,7 @@ mod tests {
             table("odd", 16384, Some("type citext is odd")),
             table("big", 10 << 20, None),
         ];
-        make(Catalog { tables, ..Catalog::default() }, ServerVersion(version), 4 << 20)
+        make(Catalog { tables, ..Catalog::default() }, Planted::default(), ServerVersion(version), 4 << 20)
     }
 
     #[test]
@@ -177,16 +202,19 @@ mod tests {
     fn the_fingerprint_tells_columns_but_not_sizes() {
         let grown = make(
             Catalog { tables: vec![table("a", 1 << 30, None)], ..Catalog::default() },
+            Planted::default(),
             ServerVersion(170_000),
             1 << 20,
         );
         let small = make(
             Catalog { tables: vec![table("a", 8192, None)], ..Catalog::default() },
+            Planted::default(),
             ServerVersion(170_000),
             1 << 20,
         );
         let text = make(
             Catalog { tables: vec![table("a", 8192, Some("x"))], ..Catalog::default() },
+            Planted::default(),
             ServerVersion(170_000),
             1 << 20,
         );

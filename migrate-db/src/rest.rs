@@ -30,7 +30,7 @@ pub(crate) async fn compare(
     state.progress.begin_phase("compare schemas", None, None);
     let started = Instant::now();
     let versions = (state.source_version.unwrap_or(ServerVersion(0)), context.target_version);
-    for finding in compare::schema(snapshot.session(), control, versions.0, versions.1).await? {
+    for finding in compare::schema(snapshot.session(), control, versions.0, versions.1, &plan.planted).await? {
         context.recorder.finding(finding);
     }
     context.recorder.span("run", "verify", "compare schemas", started);
@@ -44,6 +44,10 @@ pub(crate) async fn compare(
             "left behind",
             &left_out.reason,
         ));
+    }
+    for (label, platform) in plan.planted.labels() {
+        let detail = format!("{platform} put it there for itself");
+        context.recorder.finding(Finding::new(FindingKind::Note, label, "left behind", detail));
     }
     locate_differences(config, context, plan).await
 }

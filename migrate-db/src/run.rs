@@ -22,11 +22,12 @@ use crate::forecast::Forecast;
 use crate::journal::{self, Journal, Step};
 use crate::plan::{self, Plan, TablePlan};
 use crate::preflight::{self, Party, TargetState};
+use crate::preset::Planted;
 use crate::record::{Recorder, TableRecord};
 use crate::schema::{Schema, Section};
 use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
-use crate::{clean, copy, finish, index, repair, rest, seal, verify};
+use crate::{clean, copy, finish, index, large_object, repair, rest, seal, verify};
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
 const TABLES_IN_FLIGHT_MAX: usize = 64;
@@ -45,6 +46,8 @@ pub struct State {
     pub plan: Option<Arc<Plan>>,
     /// One record per table that was reached.
     pub records: Arc<Mutex<Vec<TableRecord>>>,
+    /// What became of the large objects.
+    pub large_objects: Option<large_object::Record>,
     /// Findings and times.
     pub recorder: Recorder,
     /// Counters for the display.
@@ -66,6 +69,7 @@ impl Default for State {
             checks: Vec::new(),
             plan: None,
             records: Arc::default(),
+            large_objects: None,
             recorder: Recorder::default(),
             progress: Progress::new("tables"),
             sealer: None,
@@ -114,7 +118,9 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
     let source = Party { endpoint: &config.source, session: snapshot.session(), version: source_version };
     let target = Party { endpoint: &config.target, session: &control, version: target_version };
     let catalog = catalog::read(snapshot.session(), source_version).await?;
+    let planted = Planted::find(snapshot.session(), config.preset).await?;
     state.checks = preflight::for_reading(&source, &target, &catalog).await?;
+    state.checks.push(preflight::planted(&planted));
     let source_identity = identity(snapshot.session(), config).await?;
     let mut ready_tools = None;
     let mut journal = None;
@@ -142,7 +148,7 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
         state.checks.extend(preflight::for_writing(&source, &target, &catalog, &tools, &target_state).await?);
         ready_tools = Some(tools);
     }
-    let mut plan = plan::make(catalog, source_version, config.segment_bytes_max);
+    let mut plan = plan::make(catalog, planted, source_version, config.segment_bytes_max);
     if let Some(journal) = &journal {
         state.run_id.clone_from(&journal.run_id);
         keep_ranges(&mut plan, journal, &source_identity)?;
@@ -193,6 +199,7 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
         builders: Pool::new(&config.target, Side::Target, config.index_jobs, String::new()),
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
         segment_bytes_max: config.segment_bytes_max,
+        show_keys: config.show_keys,
         recorder: state.recorder.clone(),
         progress: state.progress.clone(),
         forecast: Arc::new(Mutex::new(Forecast::new(plan.bytes()))),
@@ -218,7 +225,11 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     let context = context(config, stop, state, &plan, &snapshot);
     // Each byte passes twice: when it is copied and when it is read back.
     state.progress.begin_phase("copy and verify", Some(2 * plan.bytes()), Some(plan.tables.len() as u64));
-    copy_tables(&context, state, &plan, &journal).await?;
+    let ((), large_objects) = tokio::try_join!(
+        copy_tables(&context, state, &plan, &journal),
+        copy_large_objects(&context, &plan, &journal, resumed, &control),
+    )?;
+    state.large_objects = large_objects;
     state.progress.begin_phase("sequences, foreign keys and triggers", None, None);
     let positions = finish::read_positions(snapshot.session(), &plan.sequences).await?;
     finish::set_positions(&control, &positions).await?;
@@ -252,7 +263,7 @@ async fn restore_pre_data(
 ) -> Result<Schema> {
     state.progress.begin_phase("schema", None, None);
     let started = Instant::now();
-    let schema = Schema::dump(tools, &config.source, snapshot, stop).await?;
+    let schema = Schema::dump(tools, &config.source, snapshot, &plan.planted, stop).await?;
     if !journal.is_done(Step::PreData) {
         // Whether an earlier start was cut off in here nobody knows; restoring over it is safe.
         let complaints = schema.restore(Section::PreData, plan, &config.target, true, stop).await?;
@@ -272,6 +283,25 @@ async fn restore_pre_data(
     Ok(schema)
 }
 
+/// Copies the large objects, unless an earlier start did and they are still the source's.
+async fn copy_large_objects(
+    context: &Context,
+    plan: &Plan,
+    journal: &Journal,
+    resumed: bool,
+    control: &Session,
+) -> Result<Option<large_object::Record>> {
+    if plan.large_object_count == 0 && !resumed {
+        return Ok(None);
+    }
+    if journal.is_done(Step::LargeObjects) {
+        return large_object::repair(context, control).await;
+    }
+    let record = large_object::migrate(context, control, resumed).await?;
+    journal::finish_step(control, Step::LargeObjects).await?;
+    Ok(record)
+}
+
 /// Compares everything, copies again what differs, one table after the other, and compares that again.
 async fn repair_all(config: &Config, stop: &CancellationToken, state: &mut State, ready: &Ready) -> Result<()> {
     let Ready { control, snapshot, plan, .. } = ready;
@@ -287,6 +317,7 @@ async fn repair_all(config: &Config, stop: &CancellationToken, state: &mut State
         records.retain(|record| record.name != repaired.name);
         records.push(repaired);
     }
+    state.large_objects = large_object::repair(&context, control).await?;
     // Also where nothing differs: an earlier repair may have been cut off before it came to this.
     state.progress.begin_phase("sequences and foreign keys", None, None);
     rest::set_sequences(plan, snapshot, control).await?;
@@ -329,5 +360,6 @@ async fn verify_all(config: &Config, stop: &CancellationToken, state: &mut State
     let context = context(config, stop, state, &ready.plan, &ready.snapshot);
     state.progress.begin_phase("verify", Some(2 * ready.plan.bytes()), Some(ready.plan.tables.len() as u64));
     for_each_table(&ready.plan, state, async |table| verify::compare_table(&context, table).await).await?;
+    state.large_objects = large_object::compare(&context).await?;
     rest::compare(config, &context, state, &ready.plan, &ready.snapshot, &ready.control).await
 }

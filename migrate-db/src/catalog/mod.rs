@@ -43,7 +43,7 @@ pub struct Catalog {
     /// Foreign keys between ordinary tables; those of or to partitioned ones are left to `pg_restore`.
     pub foreign_keys: Vec<ForeignKey>,
     /// Number of large objects.
-    pub large_object_count: i64,
+    pub large_object_count: u64,
     /// Names of the extensions installed.
     pub extensions: Vec<String>,
 }

@@ -26,8 +26,8 @@ pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> 
         }
     }
     catalog.foreign_keys = foreign_keys(session, version).await?;
-    catalog.large_object_count =
-        session.value("count large objects", "SELECT count(*) FROM pg_largeobject_metadata", &[]).await?;
+    let count: i64 = session.value("count large objects", "SELECT count(*) FROM pg_largeobject_metadata", &[]).await?;
+    catalog.large_object_count = count.unsigned_abs();
     let extensions = session.query("list extensions", "SELECT extname::text FROM pg_extension ORDER BY 1", &[]).await?;
     catalog.extensions = extensions.iter().map(|row| row.get(0)).collect();
     Ok(catalog)

@@ -13,6 +13,7 @@ use crate::connect::Session;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::journal::{Journal, Step};
+use crate::preset::Planted;
 use crate::seal::Seal;
 use crate::tls::SslMode;
 
@@ -53,6 +54,7 @@ pub async fn for_reading(source: &Party<'_>, target: &Party<'_>, catalog: &Catal
     checks.push(source::readable(source.session, catalog).await?);
     checks.push(source::row_security(source.session).await?);
     checks.push(source::encoding(source.session, target.session).await?);
+    checks.push(source::large_objects(source.session, catalog).await?);
     Ok(checks)
 }
 
@@ -66,11 +68,19 @@ pub async fn for_writing(
 ) -> Result<Vec<Check>> {
     let mut checks = vec![Check::pass("client tools", format!("pg_dump and pg_restore {}", tools.major))];
     checks.push(source::invalid_indexes(source.session).await?);
-    checks.push(source::large_objects(catalog));
     checks.push(target::empty(target.session, &target.endpoint.database, state).await?);
     checks.push(target::may_create(target.session).await?);
     checks.push(target::extensions(target.session, catalog).await?);
     Ok(checks)
+}
+
+/// What the platform put there for itself does not stand in the way; it is left behind.
+pub fn planted(planted: &Planted) -> Check {
+    if planted.is_empty() {
+        return Check::pass("the platform's own objects", "none that are known");
+    }
+    let labels: Vec<String> = planted.labels().into_iter().map(|(label, _)| label).collect();
+    Check::pass("the platform's own objects", format!("left behind: {}", labels.join(", ")))
 }
 
 /// A repair is for what a finished run left; what an unfinished one left is finished by the run itself.

@@ -7,6 +7,7 @@ use super::{names, some};
 use crate::catalog::{Catalog, user_schema};
 use crate::connect::Session;
 use crate::error::Result;
+use crate::large_object;
 
 /// The role may read every table and sequence.
 pub(super) async fn readable(session: &Session, catalog: &Catalog) -> Result<Check> {
@@ -98,17 +99,19 @@ pub(super) async fn invalid_indexes(session: &Session) -> Result<Check> {
     ))
 }
 
-/// Large objects are not carried yet: a source that has some is refused rather than emptied of them in silence.
-pub(super) fn large_objects(catalog: &Catalog) -> Check {
-    match catalog.large_object_count {
-        0 => Check::pass("large objects", "none"),
-        count => Check::fail(
-            "large objects",
-            format!(
-                "the source holds {} large objects, which this version does not carry",
-                units::count(count.unsigned_abs())
-            ),
-            "move them into bytea columns or remove them (vacuumlo finds those that nothing refers to)",
-        ),
+/// The role may read every large object, which have rights of their own.
+pub(super) async fn large_objects(session: &Session, catalog: &Catalog) -> Result<Check> {
+    const NAME: &str = "large objects";
+    if catalog.large_object_count == 0 {
+        return Ok(Check::pass(NAME, "none"));
     }
+    let Some(message) = large_object::unreadable(session).await? else {
+        return Ok(Check::pass(NAME, format!("{}, readable", units::count(catalog.large_object_count))));
+    };
+    let user: String = session.value("read the role", "SELECT format('%I', current_user)", &[]).await?;
+    Ok(Check::fail(
+        NAME,
+        format!("the role {user} may not read them all: {message}"),
+        format!("on the source, as their owner: GRANT SELECT ON LARGE OBJECT … TO {user}, for each of them"),
+    ))
 }

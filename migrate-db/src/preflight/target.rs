@@ -58,6 +58,8 @@ fn objects() -> String {
          SELECT 'type ' || format('%I.%I', n.nspname, t.typname) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
          WHERE t.typtype IN ('d', 'e', 'r') AND {user} AND {}
          UNION ALL
+         SELECT 'large object ' || oid FROM pg_largeobject_metadata
+         UNION ALL
          SELECT 'schema ' || format('%I', n.nspname) FROM pg_namespace n
          WHERE n.nspname <> 'public' AND {user} AND {}",
         foreign("pg_class", "c.oid"),

@@ -7,14 +7,16 @@ pub(super) const RELATION_CLASS: u32 = 1259;
 /// Object identifier of `pg_constraint`.
 pub(super) const CONSTRAINT_CLASS: u32 = 2606;
 
-/// The table of contents without the entries in `excluded`, and without comments on extensions: their owner on a managed
+/// The table of contents without the entries in `excluded` or whose description begins as one of `descriptions`, and without comments on extensions: their owner on a managed
 /// server is the provider, who alone may comment on them.
 ///
 /// A line reads `3456; 2606 16400 CONSTRAINT public users users_pkey owner`: number in the dump, catalog, object.
-pub(super) fn use_list(contents: &str, excluded: &HashSet<(u32, u32)>) -> String {
+pub(super) fn use_list(contents: &str, excluded: &HashSet<(u32, u32)>, descriptions: &[String]) -> String {
     let keep = |line: &&str| match entry(line) {
         Some((class, oid, description)) => {
-            !excluded.contains(&(class, oid)) && !description.starts_with("COMMENT - EXTENSION ")
+            !excluded.contains(&(class, oid))
+                && !description.starts_with("COMMENT - EXTENSION ")
+                && !descriptions.iter().any(|excluded| description.starts_with(excluded))
         }
         None => true,
     };
@@ -40,11 +42,12 @@ mod tests {
             205; 1259 16385 TABLE public users postgres\n\
             3001; 0 0 COMMENT - EXTENSION citext \n\
             3002; 0 0 COMMENT public TABLE users postgres\n\
+            3003; 0 0 COMMENT public FUNCTION planted() rdsbroker\n\
             3210; 1259 16399 INDEX public index_users postgres\n\
             3211; 2606 16400 CONSTRAINT public users users_pkey postgres\n\
             3212; 2606 16401 FK CONSTRAINT public users users_fk postgres\n";
         let excluded = HashSet::from([(RELATION_CLASS, 16399), (CONSTRAINT_CLASS, 16400)]);
-        let kept = use_list(contents, &excluded);
+        let kept = use_list(contents, &excluded, &["COMMENT public FUNCTION planted() ".into()]);
         let expected = "; Archive created at 2026\n;     Format: CUSTOM\n\
             205; 1259 16385 TABLE public users postgres\n\
             3002; 0 0 COMMENT public TABLE users postgres\n\

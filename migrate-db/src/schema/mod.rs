@@ -18,7 +18,9 @@ use crate::client_tools::ClientTools;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::preset::Planted;
 use crate::snapshot::Snapshot;
+use crate::sql;
 
 pub use messages::Complaint;
 
@@ -47,9 +49,10 @@ impl Schema {
         tools: &ClientTools,
         source: &Endpoint,
         snapshot: &Snapshot,
+        planted: &Planted,
         stop: &CancellationToken,
     ) -> Result<Self> {
-        let arguments = [
+        let mut arguments = vec![
             "--format=custom".into(),
             "--schema-only".into(),
             "--no-owner".into(),
@@ -61,6 +64,8 @@ impl Schema {
             format!("--exclude-schema={}", crate::journal::SCHEMA),
             format!("--snapshot={}", snapshot.id()),
         ];
+        let platforms = planted.schemas.iter();
+        arguments.extend(platforms.map(|schema| format!("--exclude-schema={}", sql::identifier(&schema.name))));
         let outcome = tools.run("pg_dump", &arguments, source, stop).await?;
         if !outcome.succeeded {
             return Err(messages::failure("pg_dump", "dump the schema", &outcome.stderr));
@@ -85,7 +90,9 @@ impl Schema {
         again: bool,
         stop: &CancellationToken,
     ) -> Result<Vec<Complaint>> {
-        let list = MemoryFile::holding(contents::use_list(&self.contents, &built_by_us(plan)).as_bytes())?;
+        let list = MemoryFile::holding(
+            contents::use_list(&self.contents, &not_restored(plan), &plan.planted.comment_entries()).as_bytes(),
+        )?;
         let section = match section {
             Section::PreData => "--section=pre-data",
             Section::PostData => "--section=post-data",
@@ -112,14 +119,15 @@ impl Schema {
     }
 }
 
-/// Catalog class and object identifiers of what pg_restore must leave to us.
-fn built_by_us(plan: &Plan) -> HashSet<(u32, u32)> {
+/// Catalog class and object identifiers of what pg_restore must leave to us, and of what stays behind.
+fn not_restored(plan: &Plan) -> HashSet<(u32, u32)> {
     let indexes = plan.tables.iter().flat_map(|table| &table.table.indexes);
     let own = indexes.map(|index| match &index.constraint {
         Some(constraint) => (contents::CONSTRAINT_CLASS, constraint.oid),
         None => (contents::RELATION_CLASS, index.oid),
     });
-    own.chain(plan.foreign_keys.iter().map(|key| (contents::CONSTRAINT_CLASS, key.oid))).collect()
+    let planted = plan.planted.objects.iter().map(|object| (object.class, object.oid));
+    own.chain(planted).chain(plan.foreign_keys.iter().map(|key| (contents::CONSTRAINT_CLASS, key.oid))).collect()
 }
 
 /// A file without a place on any disk.

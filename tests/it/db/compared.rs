@@ -220,7 +220,7 @@ async fn rows_that_violate_a_key_of_the_source_are_reported() {
         17,
         "CREATE TABLE parent (id integer PRIMARY KEY);
          CREATE TABLE child (id integer PRIMARY KEY, parent_id integer REFERENCES parent);
-         SET session_replication_role = replica; INSERT INTO child VALUES (1, 404);",
+         SET session_replication_role = replica; INSERT INTO child VALUES (1, 404), (2, NULL), (3, 405);",
     )
     .await;
 
@@ -230,7 +230,13 @@ async fn rows_that_violate_a_key_of_the_source_are_reported() {
     // THEN all rows are there, and the key is there, unchecked, and named
     outcome.assert_code(4);
     assert!(outcome.stdout.contains("child_parent_id_fkey"), "{outcome}");
-    assert_eq!(pair.target.text("SELECT count(*) FROM child").await.as_deref(), Some("1"));
+    assert!(outcome.stdout.contains("2 rows refer to no row of public.parent;"), "{outcome}");
+    assert_eq!(pair.target.text("SELECT count(*) FROM child").await.as_deref(), Some("3"));
     let validated = "SELECT convalidated FROM pg_constraint WHERE conname = 'child_parent_id_fkey'";
     assert_eq!(pair.target.text(validated).await.as_deref(), Some("false"));
+
+    // WHEN keys may be shown, THEN they are named too
+    let outcome = pair.program().arg("--show-keys").env("LOG_FORMAT", "text").run().await;
+    outcome.assert_code(4);
+    assert!(outcome.stdout.contains("public.parent: parent_id=404, parent_id=405;"), "{outcome}");
 }

@@ -1,0 +1,113 @@
+//! The rows that violate a foreign key: how many, and on request which. Called by `index`, when a key cannot be validated.
+
+use common::units;
+
+use crate::catalog::ForeignKey;
+use crate::connect::Session;
+use crate::error::Result;
+use crate::sql;
+
+/// Values shown in one sentence.
+const SHOWN_MAX: usize = 5;
+
+/// Says how many rows of the target violate `key`, for example `2 rows refer to no row of public.parents`; with
+/// `show_keys` also which values they refer by.
+pub(crate) async fn describe(session: &Session, key: &ForeignKey, show_keys: bool) -> Result<String> {
+    let Some(parts) = Parts::read(session, key).await? else {
+        return Ok("rows violate it".into());
+    };
+    let action = "count the rows that violate a foreign key";
+    let count: i64 = session.value(action, &format!("SELECT count(*) {}", parts.orphans()), &[]).await?;
+    let rows = units::counted(count.unsigned_abs(), "row");
+    let verb = if count == 1 { "refers" } else { "refer" };
+    let shown = if show_keys { shown(session, &parts).await? } else { String::new() };
+    Ok(format!("{rows} {verb} to no row of {}{shown}", parts.parent))
+}
+
+async fn shown(session: &Session, parts: &Parts) -> Result<String> {
+    let values: Vec<String> =
+        parts.columns.iter().map(|column| format!("c.{}::text", sql::identifier(column))).collect();
+    let statement =
+        format!("SELECT DISTINCT ARRAY[{}] {} ORDER BY 1 LIMIT {SHOWN_MAX}", values.join(", "), parts.orphans());
+    let rows = session.query("read the keys that violate a foreign key", &statement, &[]).await?;
+    let show = |values: Vec<Option<String>>| {
+        let pairs = parts.columns.iter().zip(values);
+        let pairs: Vec<String> = pairs
+            .map(|(column, value)| format!("{column}={}", value.map_or_else(|| "NULL".into(), |v| units::one_line(&v))))
+            .collect();
+        pairs.join(" ")
+    };
+    let keys: Vec<String> = rows.iter().map(|row| show(row.get(0))).collect();
+    Ok(format!(": {}", keys.join(", ")))
+}
+
+/// A foreign key taken apart.
+struct Parts {
+    child: String,
+    parent: String,
+    columns: Vec<String>,
+    referred: Vec<String>,
+    /// `MATCH FULL`: a key that is NULL in part violates too.
+    full: bool,
+}
+
+impl Parts {
+    async fn read(session: &Session, key: &ForeignKey) -> Result<Option<Self>> {
+        let statement = "SELECT k.conrelid::regclass::text, k.confrelid::regclass::text, k.confmatchtype = 'f',
+                ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u (number, place)
+                      JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number ORDER BY u.place),
+                ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u (number, place)
+                      JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number ORDER BY u.place)
+            FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = to_regclass($1) AND k.conname = $2";
+        let rows = session.query("read a foreign key", statement, &[&key.table.sql(), &key.name]).await?;
+        Ok(rows.first().map(|row| Self {
+            child: row.get(0),
+            parent: row.get(1),
+            full: row.get(2),
+            columns: row.get(3),
+            referred: row.get(4),
+        }))
+    }
+
+    /// `FROM … WHERE …` of the rows that violate it.
+    fn orphans(&self) -> String {
+        let column = |alias: &str, name: &String| format!("{alias}.{}", sql::identifier(name));
+        let each = |suffix: &str, between: &str| {
+            let tests: Vec<String> = self.columns.iter().map(|name| format!("{}{suffix}", column("c", name))).collect();
+            tests.join(between)
+        };
+        let pairs = self.columns.iter().zip(&self.referred);
+        let same: Vec<String> =
+            pairs.map(|(own, other)| format!("{} = {}", column("p", other), column("c", own))).collect();
+        let all_given = each(" IS NOT NULL", " AND ");
+        let missing =
+            format!("{all_given} AND NOT EXISTS (SELECT FROM {} p WHERE {})", self.parent, same.join(" AND "));
+        let partly = if self.full {
+            format!(" OR (({}) AND ({}))", each(" IS NULL", " OR "), each(" IS NOT NULL", " OR "))
+        } else {
+            String::new()
+        };
+        format!("FROM {} c WHERE ({missing}){partly}", self.child)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_refer_to_nothing_are_asked_for() {
+        let mut parts = Parts {
+            child: "public.c".into(),
+            parent: "public.p".into(),
+            columns: vec!["a".into(), "b".into()],
+            referred: vec!["x".into(), "y".into()],
+            full: false,
+        };
+        let missing = r#"c."a" IS NOT NULL AND c."b" IS NOT NULL AND NOT EXISTS (SELECT FROM public.p p WHERE p."x" = c."a" AND p."y" = c."b")"#;
+        assert_eq!(parts.orphans(), format!("FROM public.c c WHERE ({missing})"));
+        parts.full = true;
+        let partly = r#"((c."a" IS NULL OR c."b" IS NULL) AND (c."a" IS NOT NULL OR c."b" IS NOT NULL))"#;
+        assert_eq!(parts.orphans(), format!("FROM public.c c WHERE ({missing}) OR {partly}"));
+    }
+}
