@@ -62,7 +62,7 @@ pub struct Args {
           help_heading = "Width")]
     pub index_jobs: u16,
 
-    /// Tables larger than this many megabytes are copied in segments, from PostgreSQL 14 on
+    /// Tables larger than this many megabytes are copied in segments: by blocks, or by keys before PostgreSQL 14
     #[arg(long, env = "SPLIT_ABOVE", value_name = "MB", default_value = "256", value_parser = clap::value_parser!(u64).range(1..),
           help_heading = "Width")]
     pub split_above: u64,

@@ -72,7 +72,7 @@ async fn bring_over(
     record.copied_segment_count = pending.len();
     let whole = lines.len() == 1;
     let copied: Vec<RowDigest> = stream::iter(pending)
-        .map(|number| copy_segment(context, plan, number, lines[number].range, whole))
+        .map(|number| copy_segment(context, plan, number, &lines[number].range, whole))
         .buffer_unordered(lines.len().max(1))
         .try_collect()
         .await?;
@@ -98,7 +98,7 @@ async fn confirm(context: &Context, plan: &TablePlan, lines: &[SegmentLine]) -> 
         return Ok(finished);
     }
     let unchanged: Vec<bool> =
-        stream::iter(lines.iter().filter_map(|line| line.finished.map(|digest| (line.range, digest))))
+        stream::iter(lines.iter().filter_map(|line| line.finished.map(|digest| (&line.range, digest))))
             .map(|(range, digest)| async move {
                 let now = verify::digest_source(context, plan, range).await?;
                 Ok::<_, Error>(now == digest)
@@ -125,7 +125,7 @@ async fn copy_segment(
     context: &Context,
     plan: &TablePlan,
     number: usize,
-    range: Range,
+    range: &Range,
     whole: bool,
 ) -> Result<RowDigest> {
     let name = &plan.table.name;

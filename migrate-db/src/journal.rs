@@ -69,7 +69,7 @@ pub struct Journal {
 }
 
 /// What the journal knows of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentLine {
     /// The slice of the source's table.
     pub range: Range,
@@ -144,7 +144,7 @@ async fn load_segments(session: &Session) -> Result<BTreeMap<RelationName, Vec<S
     let mut tables: BTreeMap<RelationName, Vec<SegmentLine>> = BTreeMap::new();
     for row in session.query("read the journal", &statement, &[]).await? {
         let damaged = |_| Error::Defect("the journal holds a line that cannot be read".into());
-        let range = serde_json::from_str(row.get(2)).map_err(damaged)?;
+        let range = serde_json::from_str(row.get::<_, &str>(2)).map_err(damaged)?;
         let finished = match row.get::<_, Option<String>>(5) {
             Some(sum) => Some(RowDigest {
                 rows: u64::try_from(row.get::<_, i64>(3)).unwrap_or(0),

@@ -10,6 +10,7 @@
 //! report.
 
 pub mod args;
+mod bounds;
 pub mod catalog;
 pub mod clean;
 pub mod client_tools;

@@ -137,7 +137,7 @@ async fn read<T: Send + 'static>(
     let columns = segment::column_list(table);
     context
         .with_session(pool, async |session, _| {
-            let statement = segment::copy_out(&table.name, &columns, Range::Whole, Format::Text);
+            let statement = segment::copy_out(&table.name, &columns, &Range::Whole, Format::Text);
             let from = End { session: session.session(), statement };
             stream::collect(from, Format::Text, context.surroundings(), begin(), take).await
         })

@@ -135,7 +135,7 @@ async fn replace_all(context: &Context, reader: Shared, writer: Shared, plan: &T
     let name = &plan.table.name;
     writer.execute(&format!("empty {name}"), &format!("DELETE FROM ONLY {}", name.sql())).await?;
     let columns = segment::column_list(&plan.table);
-    let from = End { session: reader, statement: segment::copy_out(name, &columns, Range::Whole, plan.format) };
+    let from = End { session: reader, statement: segment::copy_out(name, &columns, &Range::Whole, plan.format) };
     let to = End { session: writer, statement: segment::copy_in(name, &columns, plan.format, false) };
     let digest = stream::copy(from, to, plan.format, context.surroundings()).await?;
     Ok(format!("repaired: replaced as a whole, {}", units::counted(digest.rows, "row")))

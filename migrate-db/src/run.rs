@@ -27,7 +27,7 @@ use crate::record::{Recorder, TableRecord};
 use crate::schema::{Schema, Section};
 use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
-use crate::{clean, copy, finish, index, large_object, repair, rest, seal, verify};
+use crate::{bounds, clean, copy, finish, index, large_object, repair, rest, seal, verify};
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
 const TABLES_IN_FLIGHT_MAX: usize = 64;
@@ -152,6 +152,8 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
     if let Some(journal) = &journal {
         state.run_id.clone_from(&journal.run_id);
         keep_ranges(&mut plan, journal, &source_identity)?;
+    } else {
+        bounds::cut_by_keys(snapshot.session(), source_version, &mut plan, config.segment_bytes_max).await?;
     }
     let plan = Arc::new(plan);
     state.plan = Some(Arc::clone(&plan));
@@ -186,7 +188,7 @@ fn keep_ranges(plan: &mut Plan, journal: &Journal, source_identity: &str) -> Res
     }
     for table in &mut plan.tables {
         if let Some(lines) = journal.tables.get(&table.table.name) {
-            table.ranges = lines.iter().map(|line| line.range).collect();
+            table.ranges = lines.iter().map(|line| line.range.clone()).collect();
         }
     }
     Ok(())

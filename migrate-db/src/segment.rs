@@ -1,6 +1,6 @@
 //! Segments: how a table is cut so that several workers can copy it, and how a segment is named in SQL.
 //!
-//! Pure: no I/O. The law (tested): the ranges of a table cover every block once.
+//! Pure: no I/O. The law (tested): the ranges of a table cover every block, or every key, once.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub const CTID_RANGES_SINCE: i32 = 14;
 const SEGMENTS_MAX: u64 = 4096;
 
 /// A slice of a table's rows on the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Range {
     /// All rows.
@@ -25,6 +25,25 @@ pub enum Range {
         /// First block that no longer belongs to the slice.
         to_block: Option<u64>,
     },
+    /// Rows whose primary key lies from one bound up to, not including, another; without a bound, from the first key or
+    /// to the last. Only ever compared by the server that the bounds were read on, so collations do not matter.
+    Keys {
+        /// The key's columns, in its order.
+        columns: Vec<KeyColumn>,
+        /// The first key, a text for each column.
+        from: Option<Vec<String>>,
+        /// The first key that no longer belongs to the slice.
+        to: Option<Vec<String>>,
+    },
+}
+
+/// A column of a primary key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type, as SQL has it.
+    pub type_name: String,
 }
 
 /// How rows travel.
@@ -52,7 +71,31 @@ pub fn cut(table: &Table, version: ServerVersion, segment_bytes_max: u64) -> Vec
     if version.major() < CTID_RANGES_SINCE || !table.heap {
         return vec![Range::Whole];
     }
-    cut_blocks(table.blocks, table.bytes.div_ceil(segment_bytes_max.max(1)))
+    cut_blocks(table.blocks, count(table, segment_bytes_max))
+}
+
+/// How many ranges of about `segment_bytes_max` a table has.
+pub fn count(table: &Table, segment_bytes_max: u64) -> u64 {
+    table.bytes.div_ceil(segment_bytes_max.max(1)).clamp(1, SEGMENTS_MAX)
+}
+
+/// Cuts a table at `bounds`, which are ascending and different from each other.
+pub fn cut_keys(columns: &[KeyColumn], bounds: &[Vec<String>]) -> Vec<Range> {
+    if bounds.is_empty() {
+        return vec![Range::Whole];
+    }
+    let from = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
+    let to = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
+    from.zip(to).map(|(from, to)| Range::Keys { columns: columns.to_vec(), from, to }).collect()
+}
+
+/// The condition that a row's key is on one side of a bound.
+fn beside(columns: &[KeyColumn], comparison: &str, bound: &[String]) -> String {
+    let names = sql::identifiers(columns.iter().map(|column| column.name.as_str()));
+    let typed = columns.iter().zip(bound);
+    let values: Vec<String> =
+        typed.map(|(column, value)| format!("{}::{}", sql::literal(value), column.type_name)).collect();
+    format!("({names}) {comparison} ({})", values.join(", "))
 }
 
 /// Cuts `blocks` into at most `count` ranges of equal width. The last has no end: rows may sit in blocks that were
@@ -69,7 +112,7 @@ fn cut_blocks(blocks: u64, count: u64) -> Vec<Range> {
 }
 
 /// The statement that reads `range` of the columns (quoted, with commas) of a table.
-pub fn copy_out(table: &RelationName, columns: &str, range: Range, format: Format) -> String {
+pub fn copy_out(table: &RelationName, columns: &str, range: &Range, format: Format) -> String {
     let format = format.word();
     let name = table.sql();
     match range {
@@ -79,6 +122,14 @@ pub fn copy_out(table: &RelationName, columns: &str, range: Range, format: Forma
             let end = to_block.map(|block| format!(" AND ctid < '({block},0)'::tid")).unwrap_or_default();
             format!(
                 "COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= '({from_block},0)'::tid{end}) TO STDOUT (FORMAT {format})"
+            )
+        }
+        Range::Keys { columns: key, from, to } => {
+            let from = from.iter().map(|bound| beside(key, ">=", bound));
+            let conditions: Vec<String> = from.chain(to.iter().map(|bound| beside(key, "<", bound))).collect();
+            format!(
+                "COPY (SELECT {columns} FROM ONLY {name} WHERE {}) TO STDOUT (FORMAT {format})",
+                conditions.join(" AND ")
             )
         }
     }
@@ -110,10 +161,40 @@ mod tests {
             let holders = ranges.iter().filter(|range| match range {
                 Range::Whole => true,
                 Range::Blocks { from_block, to_block } => *from_block <= block && to_block.is_none_or(|end| block < end),
+                Range::Keys { .. } => false,
             });
             prop_assert_eq!(holders.count(), 1);
             prop_assert!(ranges.len() as u64 <= SEGMENTS_MAX);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_cover_every_key_once(bounds in proptest::collection::btree_set("[a-c]{0,3}", 0..8), key in "[a-c]{0,3}") {
+            let columns = [KeyColumn { name: "k".into(), type_name: "text".into() }];
+            let bounds: Vec<Vec<String>> = bounds.into_iter().map(|bound| vec![bound]).collect();
+            let key = vec![key];
+            let holders = cut_keys(&columns, &bounds).into_iter().filter(|range| match range {
+                Range::Whole => true,
+                Range::Keys { from, to, .. } => {
+                    from.as_ref().is_none_or(|from| *from <= key) && to.as_ref().is_none_or(|to| key < *to)
+                }
+                Range::Blocks { .. } => false,
+            });
+            prop_assert_eq!(holders.count(), 1);
+        }
+    }
+
+    #[test]
+    fn statements_name_the_keys() {
+        let name = RelationName { schema: "public".into(), name: "t".into() };
+        let column = |name: &str, type_name: &str| KeyColumn { name: name.into(), type_name: type_name.into() };
+        let columns = vec![column("a", "uuid"), column("b", "text")];
+        let range = Range::Keys { columns, from: Some(vec!["x".into(), "it's".into()]), to: None };
+        assert_eq!(
+            copy_out(&name, "\"a\"", &range, Format::Binary),
+            "COPY (SELECT \"a\" FROM ONLY \"public\".\"t\" WHERE (\"a\", \"b\") >= ('x'::uuid, 'it''s'::text)) TO STDOUT (FORMAT binary)"
+        );
     }
 
     #[test]
@@ -121,10 +202,10 @@ mod tests {
         let name = RelationName { schema: "public".into(), name: "t".into() };
         let range = Range::Blocks { from_block: 7, to_block: Some(9) };
         assert_eq!(
-            copy_out(&name, "\"a\"", range, Format::Binary),
+            copy_out(&name, "\"a\"", &range, Format::Binary),
             "COPY (SELECT \"a\" FROM ONLY \"public\".\"t\" WHERE ctid >= '(7,0)'::tid AND ctid < '(9,0)'::tid) TO STDOUT (FORMAT binary)"
         );
-        assert_eq!(copy_out(&name, "", Range::Whole, Format::Text), "COPY \"public\".\"t\" TO STDOUT (FORMAT text)");
+        assert_eq!(copy_out(&name, "", &Range::Whole, Format::Text), "COPY \"public\".\"t\" TO STDOUT (FORMAT text)");
         assert_eq!(
             copy_in(&name, "\"a\"", Format::Binary, true),
             "COPY \"public\".\"t\" (\"a\") FROM STDIN (FORMAT binary, FREEZE)"

@@ -18,7 +18,7 @@ use crate::snapshot::lost_snapshot;
 use crate::stream as rows;
 
 /// The digest of a slice of a table on the source, in the run's snapshot.
-pub async fn digest_source(context: &Context, plan: &TablePlan, range: Range) -> Result<RowDigest> {
+pub async fn digest_source(context: &Context, plan: &TablePlan, range: &Range) -> Result<RowDigest> {
     digest_range(context, &context.readers, "read", plan, range).await.map_err(lost_snapshot)
 }
 
@@ -27,7 +27,7 @@ pub async fn digest_target(context: &Context, plan: &TablePlan) -> Result<RowDig
     let table = measure_target(context, &plan.table).await?;
     let ranges = segment::cut(&table, context.target_version, context.segment_bytes_max);
     let width = ranges.len();
-    stream::iter(ranges)
+    stream::iter(&ranges)
         .map(|range| digest_range(context, &context.builders, "build", plan, range))
         .buffer_unordered(width)
         .try_fold(RowDigest::EMPTY, async |mut total, digest| {
@@ -49,7 +49,13 @@ async fn measure_target(context: &Context, table: &Table) -> Result<Table> {
     Ok(Table { bytes: bytes.unsigned_abs(), blocks: blocks.unsigned_abs(), indexes: Vec::new(), ..table.clone() })
 }
 
-async fn digest_range(context: &Context, pool: &Pool, lane: &str, plan: &TablePlan, range: Range) -> Result<RowDigest> {
+async fn digest_range(
+    context: &Context,
+    pool: &Pool,
+    lane: &str,
+    plan: &TablePlan,
+    range: &Range,
+) -> Result<RowDigest> {
     let name = &plan.table.name;
     context
         .with_session(pool, async |session, _| {
@@ -92,7 +98,7 @@ pub async fn compare_table(context: &Context, plan: &TablePlan) -> Result<TableR
 }
 
 async fn digest_source_ranges(context: &Context, plan: &TablePlan) -> Result<RowDigest> {
-    stream::iter(plan.ranges.iter().copied())
+    stream::iter(&plan.ranges)
         .map(|range| digest_source(context, plan, range))
         .buffer_unordered(plan.ranges.len())
         .try_fold(RowDigest::EMPTY, async |mut total, digest| {

@@ -13,4 +13,5 @@ mod refused;
 mod repair;
 mod rich;
 mod row_security;
+mod segments;
 mod tls;
