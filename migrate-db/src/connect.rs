@@ -56,6 +56,9 @@ const PINNED_SOURCE: [(&str, &str); 1] = [("default_transaction_read_only", "on"
 /// same transaction, loses too.
 const PINNED_TARGET: [(&str, &str); 1] = [("synchronous_commit", "off")];
 
+/// What servers call our sessions.
+pub const APPLICATION_NAME: &str = "migrate-db";
+
 /// The action in errors of a pool that cannot make a fresh session ready.
 pub const PREPARE: &str = "prepare a session";
 
@@ -173,7 +176,7 @@ fn config_for(endpoint: &Endpoint) -> Config {
         .port(endpoint.port)
         .user(&endpoint.user)
         .dbname(&endpoint.database)
-        .application_name("migrate-db")
+        .application_name(APPLICATION_NAME)
         .connect_timeout(endpoint.connect_timeout)
         .keepalives_idle(KEEPALIVE_IDLE)
         .keepalives_interval(KEEPALIVE_INTERVAL)

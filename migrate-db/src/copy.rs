@@ -79,14 +79,19 @@ async fn bring_over(
     let source: RowDigest = kept.iter().flatten().copied().chain(copied).sum();
     record.source = Some(source);
     context.settle(plan.table.bytes, source.bytes);
-    let (built, target) = tokio::join!(index::build_all(context, &plan.table), verify::digest_target(context, plan));
-    built?;
+    // Statistics after the indexes, since those over expressions have their own; both while the rows are read back.
+    let finish = async {
+        index::build_all(context, &plan.table).await?;
+        index::analyze(context, &plan.table.name).await
+    };
+    let (finished, target) = tokio::join!(finish, verify::digest_target(context, plan));
+    finished?;
     let target = target?;
     record.target = Some(target);
     if source != target {
         context.recorder.finding(verify::content_differs(plan, source, target));
     }
-    index::analyze(context, &plan.table.name).await
+    Ok(())
 }
 
 /// Looks at the segments that the journal calls finished: they count only if the source still holds what was copied,

@@ -27,6 +27,7 @@ pub mod forecast;
 pub mod index;
 pub mod journal;
 pub mod large_object;
+pub mod late_writers;
 pub mod locate;
 mod orphans;
 pub mod outcome;

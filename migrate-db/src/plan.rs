@@ -46,7 +46,7 @@ pub fn make(catalog: Catalog, planted: Planted, version: ServerVersion, segment_
     let catalog = without(catalog, &planted);
     let mut tables: Vec<TablePlan> =
         catalog.tables.into_iter().map(|table| plan_table(table, version, segment_bytes_max)).collect();
-    tables.sort_by(|a, b| b.table.bytes.cmp(&a.table.bytes).then_with(|| a.table.name.cmp(&b.table.name)));
+    tables.sort_by_cached_key(|plan| (std::cmp::Reverse(effort(&plan.table)), plan.table.name.clone()));
     Plan {
         tables,
         left_out: catalog.left_out,
@@ -56,6 +56,13 @@ pub fn make(catalog: Catalog, planted: Planted, version: ServerVersion, segment_
         large_object_count: catalog.large_object_count,
         planted,
     }
+}
+
+/// How long a table keeps everybody busy, for the order only: its bytes, and more for many columns, each of which is read,
+/// written and analysed by itself (measured: 250 columns of small numbers take three times as long as 5 of the same bytes).
+fn effort(table: &Table) -> u64 {
+    const COLUMNS_THAT_DOUBLE_IT: u64 = 100;
+    table.bytes + table.bytes / COLUMNS_THAT_DOUBLE_IT * table.columns.len() as u64
 }
 
 /// What is left of a catalog without the platform's schemas.

@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::error::{Error, Result, Side};
 use crate::forecast::Forecast;
 use crate::journal::{self, Journal, Step};
+use crate::late_writers::{self, WriteCounts};
 use crate::plan::{self, Plan, TablePlan};
 use crate::preflight::{self, Party, TargetState};
 use crate::preset::Planted;
@@ -93,23 +94,32 @@ struct Ready {
     journal: Option<Journal>,
     tools: Option<ClientTools>,
     source_identity: String,
+    /// The source's counters before the snapshot.
+    writes: WriteCounts,
 }
 
 /// Does what `config` asks for. What was found out is in `state` even when this fails.
 pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<()> {
     let ready = prepare(config, state).await?;
+    let (plan, writes) = (Arc::clone(&ready.plan), ready.writes.clone());
     match config.mode {
-        Mode::DryRun => Ok(()),
-        Mode::Migrate if state.finished_before.is_some() => verify_all(config, stop, state, &ready).await,
-        Mode::Verify => verify_all(config, stop, state, &ready).await,
-        Mode::Repair => repair_all(config, stop, state, &ready).await,
-        Mode::Migrate => migrate(config, stop, state, ready).await,
+        Mode::DryRun => return Ok(()),
+        Mode::Migrate if state.finished_before.is_some() => verify_all(config, stop, state, &ready).await?,
+        Mode::Verify => verify_all(config, stop, state, &ready).await?,
+        Mode::Repair => repair_all(config, stop, state, &ready).await?,
+        Mode::Migrate => migrate(config, stop, state, ready).await?,
     }
+    for finding in writes.changes(&WriteCounts::read(&config.source).await?, &plan) {
+        tracing::warn!("{} {}", finding.item, finding.detail);
+        state.recorder.finding(finding);
+    }
+    Ok(())
 }
 
 /// Connects, takes the snapshot, reads the catalog, makes the plan, and looks whether anything stands in the way.
 async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
     let started = Instant::now();
+    let writes = WriteCounts::read(&config.source).await?;
     let (snapshot, control) =
         tokio::try_join!(Snapshot::take(&config.source, Side::Source), Session::open(&config.target, Side::Target))?;
     let source_version = preflight::server_version(snapshot.session()).await?;
@@ -121,6 +131,7 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
     let planted = Planted::find(snapshot.session(), config.preset).await?;
     state.checks = preflight::for_reading(&source, &target, &catalog).await?;
     state.checks.push(preflight::planted(&planted));
+    state.checks.push(late_writers::connected(snapshot.session()).await?);
     let source_identity = identity(snapshot.session(), config).await?;
     let mut ready_tools = None;
     let mut journal = None;
@@ -162,7 +173,7 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
         tracing::warn!(next = check.fix, "{}: {}", check.name, check.detail);
     }
     preflight::refuse_failures(&state.checks)?;
-    Ok(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity })
+    Ok(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity, writes })
 }
 
 /// Names the source so that a later start of the run can tell whether it is the same: by its cluster where the server
@@ -210,7 +221,7 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
 }
 
 async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, ready: Ready) -> Result<()> {
-    let Ready { control, snapshot, plan, journal, tools, source_identity } = ready;
+    let Ready { control, snapshot, plan, journal, tools, source_identity, .. } = ready;
     let tools = tools.ok_or_else(|| Error::Defect("no client tools were looked for".into()))?;
     if config.clean {
         clean::empty_target(&control).await?;

@@ -32,7 +32,8 @@ if ! command -v cargo >/dev/null; then
 fi
 
 say "Building (some minutes the first time)."
-cargo build --quiet --release --locked -p migrate-db -p migrate-s3 -p tests --bins
+# The whole workspace, as `make test` does: another selection would unite other features and compile everything again.
+cargo build --quiet --release --locked --workspace --bins
 built=${CARGO_TARGET_DIR:-target}
 
 # Everything temporary goes below one directory, which is removed however the rehearsal ends. Others may pass through

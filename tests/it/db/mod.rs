@@ -5,6 +5,7 @@ mod compared;
 mod estate;
 mod interrupted;
 mod large_objects;
+mod late_writers;
 mod limits;
 mod network;
 mod pair;
