@@ -52,6 +52,14 @@ pub struct Args {
     )]
     pub preset: Preset,
 
+    /// Objects keep their owners, who must exist on the target; otherwise all belong to the role that connects
+    #[arg(long, env = "WITH_OWNER", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Source and target")]
+    pub with_owner: bool,
+
+    /// Privileges are granted on the target too; the roles must exist there
+    #[arg(long, env = "WITH_ACL", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Source and target")]
+    pub with_acl: bool,
+
     /// Tables read and written at the same time
     #[arg(long, env = "JOBS", value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64),
           help_heading = "Width")]

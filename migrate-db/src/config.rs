@@ -13,6 +13,7 @@ use crate::args::Args;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::preset::Preset;
+use crate::rights::Rights;
 use crate::source::{self, SourceFlags};
 
 /// What a run does.
@@ -69,6 +70,8 @@ pub struct Config {
     pub platform: Option<String>,
     /// Whose own objects are left behind.
     pub preset: Preset,
+    /// Which rights travel.
+    pub rights: Rights,
     /// Tables copied at the same time.
     pub jobs: usize,
     /// Sessions on the target that build and verify.
@@ -149,6 +152,7 @@ impl Config {
             target,
             platform,
             preset: args.preset,
+            rights: Rights { owner: args.with_owner, acl: args.with_acl },
             jobs: usize::from(args.jobs),
             index_jobs: usize::from(args.index_jobs),
             segment_bytes_max: args.split_above.saturating_mul(1_000_000),

@@ -11,6 +11,7 @@ use crate::connect::{Lease, Pool};
 use crate::error::Result;
 use crate::forecast::Forecast;
 use crate::record::Recorder;
+use crate::rights::Rights;
 use crate::stream::Surroundings;
 
 /// Shared by all workers of one run; cheap to clone.
@@ -28,6 +29,8 @@ pub struct Context {
     pub segment_bytes_max: u64,
     /// Whether keys of rows may be shown.
     pub show_keys: bool,
+    /// Which rights travel.
+    pub rights: Rights,
     /// What happened.
     pub recorder: Recorder,
     /// Where it stands.

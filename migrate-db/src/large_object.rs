@@ -19,7 +19,7 @@ use crate::connect::{Pool, Session};
 use crate::context::Context;
 use crate::error::{Error, Result, Side};
 use crate::snapshot::lost_snapshot;
-use crate::sql;
+use crate::{rights, sql};
 
 /// What they are called in the report and in findings.
 pub const ITEM: &str = "large objects";
@@ -187,10 +187,10 @@ async fn copy_batch(context: &Context, batch: Vec<u32>) -> Result<RowDigest> {
             .await?;
             small.write(&writer).await?;
             let comments = comments(reader, batch).await?;
-            let statements: Vec<String> = comments
-                .iter()
-                .map(|(oid, text)| format!("COMMENT ON LARGE OBJECT {oid} IS {}", sql::literal(text)))
-                .collect();
+            let comment =
+                |(oid, text): &(u32, String)| format!("COMMENT ON LARGE OBJECT {oid} IS {}", sql::literal(text));
+            let mut statements: Vec<String> = comments.iter().map(comment).collect();
+            statements.extend(rights::of_large_objects(reader, batch, context.rights).await?);
             writer.execute("write large objects", &format!("{}; COMMIT", statements.join("; "))).await?;
             writer.give_back();
             Ok(digest)

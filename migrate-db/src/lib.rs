@@ -37,6 +37,7 @@ pub mod preset;
 pub mod record;
 mod repair;
 mod rest;
+pub mod rights;
 pub mod rows;
 pub mod run;
 pub mod schema;

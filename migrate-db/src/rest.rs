@@ -30,7 +30,9 @@ pub(crate) async fn compare(
     state.progress.begin_phase("compare schemas", None, None);
     let started = Instant::now();
     let versions = (state.source_version.unwrap_or(ServerVersion(0)), context.target_version);
-    for finding in compare::schema(snapshot.session(), control, versions.0, versions.1, &plan.planted).await? {
+    for finding in
+        compare::schema(snapshot.session(), control, versions.0, versions.1, &plan.planted, config.rights).await?
+    {
         context.recorder.finding(finding);
     }
     context.recorder.span("run", "verify", "compare schemas", started);

@@ -28,7 +28,7 @@ use crate::record::{Recorder, TableRecord};
 use crate::schema::{Schema, Section};
 use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
-use crate::{bounds, clean, copy, finish, index, large_object, repair, rest, seal, verify};
+use crate::{bounds, clean, copy, finish, index, large_object, repair, rest, rights, seal, verify};
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
 const TABLES_IN_FLIGHT_MAX: usize = 64;
@@ -157,6 +157,7 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
         let target_state =
             TargetState { journal: journal.as_ref(), seal: state.finished_before.as_ref(), clean: config.clean };
         state.checks.extend(preflight::for_writing(&source, &target, &catalog, &tools, &target_state).await?);
+        state.checks.push(rights::roles(snapshot.session(), &control, config.rights).await?);
         ready_tools = Some(tools);
     }
     let mut plan = plan::make(catalog, planted, source_version, config.segment_bytes_max);
@@ -213,6 +214,7 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
         segment_bytes_max: config.segment_bytes_max,
         show_keys: config.show_keys,
+        rights: config.rights,
         recorder: state.recorder.clone(),
         progress: state.progress.clone(),
         forecast: Arc::new(Mutex::new(Forecast::new(plan.bytes()))),
@@ -276,7 +278,7 @@ async fn restore_pre_data(
 ) -> Result<Schema> {
     state.progress.begin_phase("schema", None, None);
     let started = Instant::now();
-    let schema = Schema::dump(tools, &config.source, snapshot, &plan.planted, stop).await?;
+    let schema = Schema::dump(tools, &config.source, snapshot, &plan.planted, config.rights, stop).await?;
     if !journal.is_done(Step::PreData) {
         // Whether an earlier start was cut off in here nobody knows; restoring over it is safe.
         let complaints = schema.restore(Section::PreData, plan, &config.target, true, stop).await?;

@@ -2,16 +2,17 @@
 //!
 //! The same questions go to both sides. They rely on the session's empty `search_path`, under which the server
 //! qualifies every name that it prints. Columns of catalogs that came or went with a major version are read through
-//! `to_jsonb`, where one that is missing is just absent. Owners and privileges are not asked for: they do not travel.
+//! `to_jsonb`, where one that is missing is just absent. Owners and privileges are asked for only where they travel.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::queries;
+use super::{queries, rights};
 use crate::catalog::ServerVersion;
 use crate::connect::Session;
 use crate::error::{Error, Result};
+use crate::rights::Rights;
 
 /// An object of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,9 +36,9 @@ impl Object {
 
 /// Lists everything that users made in a database: neither the system's own objects, nor those that extensions bring,
 /// nor our journal.
-pub(super) async fn read(session: &Session, version: ServerVersion) -> Result<Vec<Object>> {
+pub(super) async fn read(session: &Session, version: ServerVersion, travels: Rights) -> Result<Vec<Object>> {
     let mut objects = Vec::new();
-    for (kinds, statement) in queries::all(version) {
+    for (kinds, statement) in queries::all(version).into_iter().chain(rights::all(travels)) {
         for row in session.query(&format!("list {kinds}"), &statement, &[]).await? {
             let aspects: String = row.get(3);
             objects.push(Object { kind: row.get(0), name: row.get(1), parent: row.get(2), aspects: parse(&aspects)? });

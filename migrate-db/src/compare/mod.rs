@@ -5,6 +5,7 @@
 
 mod inventory;
 mod queries;
+mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ use crate::catalog::ServerVersion;
 use crate::connect::Session;
 use crate::error::Result;
 use crate::preset::Planted;
+use crate::rights::Rights;
 
 /// Longer texts are not shown in a finding: nobody reads them there.
 const SHOWN_MAX: usize = 160;
@@ -27,7 +29,8 @@ const PARENTS: [&str; 6] = ["table", "view", "materialised view", "foreign table
 
 /// Compares the schemas of both sides and returns what differs; nothing means that they are the same.
 ///
-/// Left out are the system's objects, those that extensions bring, what the platform `planted`, the journal, owners and privileges. Where the majors
+/// Left out are the system's objects, those that extensions bring, what the platform `planted`, the journal, and owners
+/// and privileges unless they travel (`rights`). Where the majors
 /// differ, the text of queries (views, rules) is not comparable: servers print the same query in different words. Such
 /// objects are named in one note, and views are still compared column by column.
 pub async fn schema(
@@ -36,9 +39,12 @@ pub async fn schema(
     source_version: ServerVersion,
     target_version: ServerVersion,
     planted: &Planted,
+    rights: Rights,
 ) -> Result<Vec<Finding>> {
-    let (on_source, on_target) =
-        tokio::try_join!(inventory::read(source, source_version), inventory::read(target, target_version))?;
+    let (on_source, on_target) = tokio::try_join!(
+        inventory::read(source, source_version, rights),
+        inventory::read(target, target_version, rights)
+    )?;
     let on_source = on_source.into_iter().filter(|object| !planted.holds(&object.kind, &object.name)).collect();
     Ok(differences(on_source, on_target, source_version.major(), target_version.major()))
 }

@@ -31,7 +31,7 @@ pub(super) fn all(version: ServerVersion) -> Vec<(&'static str, String)> {
 }
 
 /// The condition that no extension brought the object `oid` of the catalog `class`.
-fn own(class: &str, oid: &str) -> String {
+pub(super) fn own(class: &str, oid: &str) -> String {
     format!(
         "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{class}'::regclass AND e.objid = {oid} AND e.deptype = 'e')"
     )

@@ -19,6 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::preset::Planted;
+use crate::rights::Rights;
 use crate::snapshot::Snapshot;
 use crate::sql;
 
@@ -41,6 +42,7 @@ pub struct Schema {
     archive: MemoryFile,
     contents: String,
     tools: ClientTools,
+    rights: Rights,
 }
 
 impl Schema {
@@ -50,13 +52,12 @@ impl Schema {
         source: &Endpoint,
         snapshot: &Snapshot,
         planted: &Planted,
+        rights: Rights,
         stop: &CancellationToken,
     ) -> Result<Self> {
         let mut arguments = vec![
             "--format=custom".into(),
             "--schema-only".into(),
-            "--no-owner".into(),
-            "--no-acl".into(),
             "--no-tablespaces".into(),
             "--no-subscriptions".into(),
             "--no-password".into(),
@@ -64,6 +65,7 @@ impl Schema {
             format!("--exclude-schema={}", crate::journal::SCHEMA),
             format!("--snapshot={}", snapshot.id()),
         ];
+        arguments.extend(rights.arguments());
         let platforms = planted.schemas.iter();
         arguments.extend(platforms.map(|schema| format!("--exclude-schema={}", sql::identifier(&schema.name))));
         let outcome = tools.run("pg_dump", &arguments, source, stop).await?;
@@ -76,7 +78,7 @@ impl Schema {
             return Err(messages::failure("pg_restore", "list the dump", &listing.stderr));
         }
         let contents = String::from_utf8_lossy(&listing.stdout).into_owned();
-        Ok(Self { archive, contents, tools: tools.clone() })
+        Ok(Self { archive, contents, tools: tools.clone(), rights })
     }
 
     /// Restores a section into the target. Returns the complaints that stand; harmless ones are only logged.
@@ -97,16 +99,15 @@ impl Schema {
             Section::PreData => "--section=pre-data",
             Section::PostData => "--section=post-data",
         };
-        let arguments = [
+        let mut arguments = vec![
             section.into(),
-            "--no-owner".into(),
-            "--no-acl".into(),
             "--no-tablespaces".into(),
             "--no-password".into(),
             format!("--use-list={}", list.path()),
             format!("--dbname={}", database_argument(&target.database)),
             self.archive.path(),
         ];
+        arguments.extend(self.rights.arguments());
         let outcome = self.tools.run("pg_restore", &arguments, target, stop).await?;
         let (complaints, harmless) = messages::judge(&outcome.stderr, again);
         for complaint in harmless {

@@ -13,6 +13,7 @@ mod presets;
 mod refused;
 mod repair;
 mod rich;
+mod rights;
 mod row_security;
 mod segments;
 mod tls;

@@ -1,0 +1,67 @@
+//! Owners and privileges: left behind by default, carried and compared when asked for.
+
+use super::pair::Pair;
+
+/// Roles live on servers, so each test has its own, by the name of its database.
+fn schema(prefix: &str) -> String {
+    format!(
+        "CREATE ROLE {prefix}_owner; CREATE ROLE {prefix}_reader;
+         CREATE SCHEMA app AUTHORIZATION {prefix}_owner; GRANT USAGE ON SCHEMA app TO {prefix}_reader;
+         CREATE TABLE app.logs (id bigserial PRIMARY KEY, text text);
+         ALTER TABLE app.logs OWNER TO {prefix}_owner; GRANT SELECT ON app.logs TO {prefix}_reader WITH GRANT OPTION;
+         INSERT INTO app.logs (text) SELECT 'x' FROM generate_series(1, 100);
+         CREATE FUNCTION app.f() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+         ALTER FUNCTION app.f() OWNER TO {prefix}_owner; REVOKE EXECUTE ON FUNCTION app.f() FROM PUBLIC;
+         SELECT lo_from_bytea(4711, 'x'); ALTER LARGE OBJECT 4711 OWNER TO {prefix}_owner;
+         GRANT SELECT ON LARGE OBJECT 4711 TO {prefix}_reader;
+         ALTER DEFAULT PRIVILEGES FOR ROLE {prefix}_owner IN SCHEMA app GRANT SELECT ON TABLES TO {prefix}_reader;"
+    )
+}
+
+const OWNER: &str = "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'logs'";
+
+#[tokio::test]
+async fn by_default_all_belongs_to_the_role_that_connects() {
+    let pair = Pair::new(13, 17).await;
+    pair.source.execute(&schema(&pair.source.name)).await;
+    pair.migrate().await;
+    assert_eq!(pair.target.text(OWNER).await.as_deref(), Some("postgres"));
+    assert_eq!(pair.target.text("SELECT relacl::text FROM pg_class WHERE relname = 'logs'").await, None);
+}
+
+#[tokio::test]
+async fn asked_for_they_arrive_and_are_compared() {
+    // GIVEN a target without the roles
+    let pair = Pair::new(13, 17).await;
+    let name = pair.source.name.clone();
+    pair.source.execute(&schema(&name)).await;
+    let program = pair.program().args(["--with-owner", "--with-acl"]);
+
+    // WHEN rights are to travel, THEN the roles that are missing are named with the way to make them
+    let outcome = program.run().await;
+    outcome.assert_code(3);
+    assert!(outcome.stderr.contains(&format!("CREATE ROLE \"{name}_reader\"")), "{outcome}");
+
+    // WHEN they are there, THEN the rights are the source's
+    pair.target.execute(&format!("CREATE ROLE {name}_owner; CREATE ROLE {name}_reader")).await;
+    pair.assert_equal(&program.run().await);
+    assert_eq!(pair.target.text(OWNER).await, Some(format!("{name}_owner")));
+    for statement in [
+        "SELECT relacl::text FROM pg_class WHERE relname = 'logs'",
+        "SELECT proacl::text FROM pg_proc WHERE proname = 'f'",
+        "SELECT nspacl::text FROM pg_namespace WHERE nspname = 'app'",
+        "SELECT defaclacl::text FROM pg_default_acl",
+        "SELECT lomowner::regrole || ' ' || lomacl::text FROM pg_largeobject_metadata",
+    ] {
+        let there = pair.target.text(statement).await.map(|text| text.replace("arwdDxtm", "arwdDxt"));
+        assert_eq!(there, pair.source.text(statement).await, "{statement}");
+    }
+    let verify = program.clone().arg("--verify");
+    pair.assert_equal(&verify.run().await);
+
+    // WHEN one is taken away, THEN that is a difference
+    pair.target.execute(&format!("REVOKE SELECT ON app.logs FROM {name}_reader")).await;
+    let outcome = verify.env("LOG_FORMAT", "text").run().await;
+    outcome.assert_code(4);
+    assert!(outcome.stdout.contains("rights on relation app.logs"), "{outcome}");
+}
