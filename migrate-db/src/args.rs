@@ -12,6 +12,7 @@ use crate::preset::Preset;
 /// The source comes from SOURCE_DATABASE_URL, else from CF_SERVICE looked up in VCAP_SERVICES, else from libpq's PG*
 /// variables. The target comes from DATABASE_URL. Passwords are given in variables, or in files that NAME_FILE
 /// variables name, never in flags.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone, Parser)]
 #[command(name = "migrate-db", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Args {
@@ -21,7 +22,7 @@ pub struct Args {
 
     /// Compare, copy again just the rows or tables that differ, and compare those again. For a target that a finished run
     /// filled earlier: copy early, stop the writers, repair, done
-    #[arg(long, env = "REPAIR", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with_all = ["verify", "clean"],
+    #[arg(long, env = "REPAIR", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with_all = ["verify", "dry_run", "clean"],
           help_heading = "Mode")]
     pub repair: bool,
 
@@ -76,11 +77,12 @@ pub struct Args {
     pub split_above: u64,
 
     /// Empty the target first: everything in it is dropped. Needs --confirm
-    #[arg(long, env = "CLEAN", value_parser = clap::builder::FalseyValueParser::new(), requires = "confirm",
+    #[arg(long, env = "CLEAN", value_parser = clap::builder::FalseyValueParser::new(), requires = "confirm", conflicts_with = "verify",
           help_heading = "Destructive")]
     pub clean: bool,
 
-    /// The target database's name, typed out, as leave for --clean
+    /// The target database's name (a protected environment's prefix), typed out, as leave for --clean, and for a --repair
+    /// of a target that this migration did not fill
     #[arg(long, env = "CONFIRM", value_name = "DATABASE", help_heading = "Destructive")]
     pub confirm: Option<String>,
 

@@ -4,22 +4,39 @@ use crate::connect::Session;
 use crate::error::Result;
 use crate::large_object;
 
-/// Drops every schema of users, with everything in it, and gives `public` back; then event triggers and the like, which
-/// live in no schema.
+/// Objects dropped by one transaction: each holds a lock until its end, and a server has room for some 6,400.
+const DROPS_PER_TRANSACTION: usize = 200;
+
+/// Drops event triggers and publications, which live in no schema, then relation by relation what is in the schemas of
+/// users, then these with all that is left, and gives `public` back.
 pub async fn empty_target(session: &Session) -> Result<()> {
     let lists = [
-        ("SELECT format('DROP EVENT TRIGGER %I', evtname) FROM pg_event_trigger", "event trigger"),
-        ("SELECT format('DROP PUBLICATION %I', pubname) FROM pg_publication", "publication"),
+        ("SELECT format('DROP EVENT TRIGGER IF EXISTS %I', evtname) FROM pg_event_trigger", "event triggers"),
+        ("SELECT format('DROP PUBLICATION IF EXISTS %I', pubname) FROM pg_publication", "publications"),
         (
-            "SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace
+            "SELECT format('DROP %s IF EXISTS %I.%I CASCADE',
+                           CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+                                          WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, n.nspname, c.relname)
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+               AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+               AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid
+                               AND e.deptype = 'e')
+             ORDER BY c.relkind <> 'v', c.relkind <> 'm', c.oid",
+            "relations",
+        ),
+        (
+            "SELECT format('DROP SCHEMA IF EXISTS %I CASCADE', nspname) FROM pg_namespace
              WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'",
-            "schema",
+            "schemas",
         ),
     ];
     for (list, what) in lists {
-        let action = format!("drop a {what}");
-        for row in session.query(&format!("list what is to be dropped ({what})"), list, &[]).await? {
-            session.execute(&action, row.get(0)).await?;
+        let action = format!("drop {what}");
+        let rows = session.query(&format!("list what is to be dropped ({what})"), list, &[]).await?;
+        let drops: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+        for some in drops.chunks(DROPS_PER_TRANSACTION) {
+            session.execute(&action, &some.join("; ")).await?;
         }
     }
     large_object::remove_all(session).await?;

@@ -56,6 +56,7 @@ impl Mode {
 }
 
 /// Everything a run needs to know.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone)]
 pub struct Config {
     /// What is done.
@@ -80,6 +81,11 @@ pub struct Config {
     pub segment_bytes_max: u64,
     /// Empty the target first.
     pub clean: bool,
+    /// What `--confirm` must repeat for what is destructive: the target database's name, or a protected environment's
+    /// prefix.
+    pub confirmation: String,
+    /// Whether `--confirm` repeated it.
+    pub confirmed: bool,
     /// Keep the journal after success.
     pub keep_journal: bool,
     /// Name keys of differing rows.
@@ -136,8 +142,11 @@ impl Config {
                 how: Some("correct one of the two".into()),
             }));
         }
-        if args.clean {
-            confirm_clean(&args, &target, environment.protected_prefix.as_deref())?;
+        let is_protected = environment.protected_prefix.is_some();
+        let confirmation = environment.protected_prefix.clone().unwrap_or_else(|| target.database.clone());
+        let confirmed = args.confirm.as_deref() == Some(confirmation.as_str());
+        if !confirmed && (args.clean || args.repair && is_protected || args.confirm.is_some()) {
+            return Err(Error::Setting(unconfirmed(&args, &target, &confirmation)));
         }
         let space = args.cf_space.clone().or(environment.space);
         let platform = service.map(|service| match space {
@@ -157,6 +166,8 @@ impl Config {
             index_jobs: usize::from(args.index_jobs),
             segment_bytes_max: args.split_above.saturating_mul(1_000_000),
             clean: args.clean,
+            confirmation,
+            confirmed,
             keep_journal: args.keep_journal,
             show_keys: args.show_keys,
             pg_bin_dir: args.pg_bin_dir,
@@ -183,17 +194,15 @@ fn resolve_target(args: &Args, variable: Option<&str>, variables: &Variables) ->
     }
 }
 
-/// `--confirm` must repeat the database's name, or a protected environment's prefix.
-fn confirm_clean(args: &Args, target: &Endpoint, protected_prefix: Option<&str>) -> Result<(), SettingError> {
-    let expected = protected_prefix.unwrap_or(&target.database);
-    if args.confirm.as_deref() == Some(expected) {
-        return Ok(());
-    }
-    Err(SettingError::Invalid {
+/// `--confirm` does not repeat the name of what would be changed.
+fn unconfirmed(args: &Args, target: &Endpoint, confirmation: &str) -> SettingError {
+    let (flag, what) =
+        if args.clean { ("--clean", "to drop everything in") } else { ("--repair", "to replace rows in") };
+    SettingError::Invalid {
         name: "--confirm".into(),
-        reason: "it does not repeat the name of what --clean would empty".into(),
-        how: Some(format!("to drop everything in {}, give --clean --confirm {expected}", target.label())),
-    })
+        reason: format!("it does not repeat the name of what {flag} would change"),
+        how: Some(format!("{what} {}, give {flag} --confirm {confirmation}", target.label())),
+    }
 }
 
 /// What the configuration file says of the environment that was named.

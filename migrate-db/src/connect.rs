@@ -40,7 +40,8 @@ const PINNED: [(&str, &str); 18] = [
     ("row_security", "off"),
     ("synchronize_seqscans", "off"),
     ("statement_timeout", "0"),
-    ("lock_timeout", "0"),
+    // Ten minutes, as long as a stream may stand still: whoever holds the lock is not going to let go.
+    ("lock_timeout", "600000"),
     ("idle_in_transaction_session_timeout", "0"),
     ("idle_session_timeout", "0"),
     ("transaction_timeout", "0"),

@@ -27,6 +27,8 @@ pub struct Context {
     pub target_version: ServerVersion,
     /// Tables larger than this are cut; see `--split-above`.
     pub segment_bytes_max: u64,
+    /// Whether the target's tables have their triggers and rules already: a run that goes on.
+    pub has_triggers: bool,
     /// Whether keys of rows may be shown.
     pub show_keys: bool,
     /// Which rights travel.

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::journal::{self, SegmentLine};
 use crate::plan::TablePlan;
+use crate::quiet::Quiet;
 use crate::record::TableRecord;
 use crate::segment::{self, Range};
 use crate::snapshot::lost_snapshot;
@@ -67,7 +68,13 @@ async fn bring_over(
     lines: &[SegmentLine],
     record: &mut TableRecord,
 ) -> Result<()> {
-    let kept = confirm(context, plan, lines).await?;
+    let mut kept = confirm(context, plan, lines).await?;
+    if !lines.is_empty() && kept.iter().all(Option::is_some) {
+        let source: RowDigest = kept.iter().flatten().copied().sum();
+        if verify::digest_target(context, plan).await? != source {
+            kept = reset(context, plan, "the target is no longer what was copied").await?;
+        }
+    }
     let pending: Vec<usize> = (0..lines.len()).filter(|number| kept[*number].is_none()).collect();
     record.copied_segment_count = pending.len();
     let whole = lines.len() == 1;
@@ -114,15 +121,20 @@ async fn confirm(context: &Context, plan: &TablePlan, lines: &[SegmentLine]) -> 
     if unchanged.into_iter().all(|unchanged| unchanged) {
         return Ok(finished);
     }
+    reset(context, plan, "the source has changed since this table was copied").await
+}
+
+/// Takes back what was copied of a table, so that all of it is copied again.
+async fn reset(context: &Context, plan: &TablePlan, why: &str) -> Result<Vec<Option<RowDigest>>> {
     let name = &plan.table.name;
-    tracing::info!(table = %name, "the source has changed since this table was copied: it is copied again");
+    tracing::info!(table = %name, "{why}: it is copied again");
     context
         .with_session(&context.builders, async |session, _| {
-            index::drop_references(session, name).await?;
+            index::drop_foreign_keys(session, name).await?;
             journal::reset_table(session, name).await
         })
         .await?;
-    Ok(vec![None; lines.len()])
+    Ok(vec![None; plan.ranges.len()])
 }
 
 /// Copies one segment, exactly once: when the answer to a commit is lost, the journal tells what became of it.
@@ -148,6 +160,10 @@ async fn copy_segment(
             let freeze = whole && plan.table.bytes >= FREEZE_ABOVE_BYTES;
             let begin = if freeze { format!("BEGIN; TRUNCATE ONLY {}", name.sql()) } else { "BEGIN".into() };
             writer.execute(&format!("begin a segment of {name}"), &begin).await?;
+            let quiet = if context.has_triggers { Some(Quiet::of(&writer, name).await?) } else { None };
+            if let Some(quiet) = &quiet {
+                quiet.begin(&writer).await?;
+            }
             let columns = segment::column_list(&plan.table);
             let from = rows::End {
                 session: reader.session(),
@@ -158,6 +174,9 @@ async fn copy_segment(
                 statement: segment::copy_in(name, &columns, plan.format, freeze),
             };
             let digest = rows::copy(from, to, plan.format, context.surroundings()).await?;
+            if let Some(quiet) = &quiet {
+                quiet.end(&writer).await?;
+            }
             let finish = format!("{}; COMMIT", journal::finish_segment(name, number, digest));
             writer.execute(&format!("commit a segment of {name}"), &finish).await?;
             context.recorder.span(format!("copy {}", writer.number()), "copy", name.to_string(), started);

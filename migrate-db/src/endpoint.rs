@@ -101,6 +101,15 @@ impl fmt::Display for Endpoint {
     }
 }
 
+/// A word that is none. It is shown only when it is one misspelt, since it may be a piece of a password.
+fn unknown(word: &str) -> String {
+    let like = |known: &&&str| strsim::jaro_winkler(known, word) > 0.85;
+    match KNOWN.iter().find(like) {
+        Some(known) => format!("it holds the unknown word `{word}`; `{known}` may be meant"),
+        None => format!("it holds a word that is none of {}", KNOWN.join(", ")),
+    }
+}
+
 impl Parts {
     /// Reads either form of connection string.
     pub fn parse(text: &str, origin: &str) -> Result<Self, SettingError> {
@@ -137,7 +146,9 @@ impl Parts {
         parts.host = decode(host, origin)?;
         parts.port = port.map(|port| decode(port, origin)).transpose()?.flatten();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (word, value) = pair.split_once('=').ok_or_else(|| invalid(origin, &format!("`{pair}` lacks an =")))?;
+            let (word, value) = pair
+                .split_once('=')
+                .ok_or_else(|| invalid(origin, "a word after its ? lacks an =; encode a ? in the password as %3F"))?;
             parts.set(word, decode(value, origin)?.unwrap_or_default(), origin)?;
         }
         Ok(parts)
@@ -194,14 +205,20 @@ impl Parts {
                 return Err(invalid(origin, &format!("`{word}` is not supported; give a user and a password")));
             }
             word if IGNORED.contains(&word) => return Ok(()),
-            word => {
-                return Err(invalid(
-                    origin,
-                    &format!("it holds the unknown word `{word}`; known are {}", KNOWN.join(", ")),
-                ));
-            }
+            word => return Err(invalid(origin, &unknown(word))),
         };
         *slot = Some(value);
+        Ok(())
+    }
+
+    /// What is not encoded in a password ends up elsewhere, where it would be shown and dialled.
+    fn refuse_stray_password(&self, origin: &str) -> Result<(), SettingError> {
+        let holds = |part: &Option<String>, sign| part.as_ref().is_some_and(|part| part.contains(sign));
+        if holds(&self.database, '@') || holds(&self.host, '@') || holds(&self.port, '@') || holds(&self.user, ':') {
+            let what = "its parts do not fit together: encode special characters of the password (/ is %2F, ? is %3F, \
+                        @ is %40, : is %3A, # is %23)";
+            return Err(invalid(origin, what));
+        }
         Ok(())
     }
 
@@ -212,6 +229,7 @@ impl Parts {
 
     /// Completes the parts with libpq's defaults, and refuses what is missing or wrong.
     pub fn build(self, origin: &str) -> Result<Endpoint, SettingError> {
+        self.refuse_stray_password(origin)?;
         let host = self.host.filter(|host| !host.is_empty()).or_else(|| self.hostaddr.clone());
         let host = host.ok_or_else(|| invalid(origin, "it names no host"))?;
         if host.contains([' ', '/']) && !host.starts_with('/') {

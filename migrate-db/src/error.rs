@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::error::{Class, OperatorError};
 use common::infrastructure::InfrastructureError;
-use common::report::{Check, CheckOutcome, Unbalanced};
+use common::report::{Check, CheckOutcome, ReportError, Unbalanced};
 use common::settings::SettingError;
 use common::signals::Signal;
 use common::tasks::TaskFailure;
@@ -115,8 +115,8 @@ pub enum Error {
         table: String,
     },
     /// The report cannot be written.
-    #[error("cannot write the report")]
-    Report(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// The balance sheet does not add up.
     #[error(transparent)]
     Unbalanced(#[from] Unbalanced),
@@ -149,12 +149,10 @@ impl OperatorError for Error {
             Self::Tool { transient: true, .. } | Self::SnapshotLost(_) | Self::Stalled { .. } => Class::Transient,
             // Never tried again: whoever cancelled has the reason.
             Self::Cancelled => Class::Permanent,
-            Self::Tool { .. }
-            | Self::CannotRepair { .. }
-            | Self::Report(_)
-            | Self::Unbalanced(_)
-            | Self::Task(_)
-            | Self::Defect(_) => Class::Permanent,
+            Self::Tool { .. } | Self::CannotRepair { .. } | Self::Unbalanced(_) | Self::Task(_) | Self::Defect(_) => {
+                Class::Permanent
+            }
+            Self::Report(error) => error.class(),
             Self::Stopped(signal) => Class::Stopped(*signal),
         }
     }
@@ -183,7 +181,7 @@ impl OperatorError for Error {
             Self::CannotRepair { .. } => Some(
                 "repair as a role that may set it (the main user of RDS may), or give --clean --confirm DATABASE to start from nothing".into(),
             ),
-            Self::Report(_) => Some("check that the place given by --report can be written; the migration's own state is kept".into()),
+            Self::Report(error) => error.hint(),
             Self::Stopped(_) => Some("run the same command again: it goes on from the journal".into()),
             Self::Cancelled | Self::Unbalanced(_) | Self::Task(_) | Self::Defect(_) => None,
         }
@@ -222,6 +220,12 @@ fn statement_hint(error: &ServerError) -> Option<String> {
     match error.code() {
         Some(code) if *code == SqlState::DISK_FULL => {
             Some("make room on that server, then run the same command again".into())
+        }
+        Some(code) if *code == SqlState::OUT_OF_MEMORY => {
+            Some("raise max_locks_per_transaction on that server, then run the same command again".into())
+        }
+        Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => {
+            Some("find who holds the lock (pg_blocking_pids, pg_stat_activity), end that session, then run the same command again".into())
         }
         Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
             Some("grant the role what the message names, then run the same command again".into())
@@ -307,8 +311,12 @@ fn without_values(message: &str, code: &SqlState) -> String {
 /// Conditions that pass: connections, shutdowns, resources, conflicts (PostgreSQL documentation, appendix A).
 fn is_transient(code: &SqlState) -> bool {
     let code = code.code();
+    // Locks for more objects than the server has room for do not come with time.
+    if code == "53200" {
+        return false;
+    }
     ["08", "40", "53"].iter().any(|class| code.starts_with(class))
-        || ["55P03", "57014", "57P01", "57P02", "57P03", "57P05", "58030", "25P03", "25P04"].contains(&code)
+        || ["57014", "57P01", "57P02", "57P03", "57P05", "58030", "25P03", "25P04"].contains(&code)
 }
 
 #[cfg(test)]

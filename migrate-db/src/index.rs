@@ -184,29 +184,19 @@ async fn validate(context: &Context, key: &ForeignKey) -> Result<()> {
         .await
 }
 
-/// Removes the foreign keys that refer to a table, so that it can be emptied. They are added again at the end.
-///
-/// One that refers to a partitioned table refers to each partition through a copy, which goes with the original only.
-pub async fn drop_references(session: &Session, table: &RelationName) -> Result<()> {
-    drop_foreign_keys(session, table, "confrelid = to_regclass($1)").await
-}
-
 /// Removes the foreign keys that refer to a table and its own, so that rows can come and go in any order. They are added
 /// again at the end.
-pub async fn drop_all_foreign_keys(session: &Session, table: &RelationName) -> Result<()> {
-    drop_foreign_keys(session, table, "to_regclass($1) IN (confrelid, conrelid)").await
-}
-
-async fn drop_foreign_keys(session: &Session, table: &RelationName, which: &str) -> Result<()> {
-    let statement = format!(
+///
+/// One that refers to a partitioned table refers to each partition through a copy, which goes with the original only.
+pub async fn drop_foreign_keys(session: &Session, table: &RelationName) -> Result<()> {
+    let statement =
         "WITH RECURSIVE key AS (
-             SELECT oid, conrelid, conname, conparentid FROM pg_constraint WHERE contype = 'f' AND {which}
+             SELECT oid, conrelid, conname, conparentid FROM pg_constraint WHERE contype = 'f' AND to_regclass($1) IN (confrelid, conrelid)
              UNION
              SELECT p.oid, p.conrelid, p.conname, p.conparentid FROM pg_constraint p JOIN key ON p.oid = key.conparentid)
          SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
-         FROM key WHERE conparentid = 0"
-    );
-    let rows = session.query(&format!("list the foreign keys around {table}"), &statement, &[&table.sql()]).await?;
+         FROM key WHERE conparentid = 0";
+    let rows = session.query(&format!("list the foreign keys around {table}"), statement, &[&table.sql()]).await?;
     for row in rows {
         session.execute(&format!("remove a foreign key around {table}"), row.get(0)).await?;
     }

@@ -251,6 +251,15 @@ pub async fn remove(session: &Session) -> Result<()> {
 }
 
 impl Journal {
+    /// Whether all that `plan` wants was done, whatever the comparison at the end said.
+    pub fn is_complete(&self, plan: &Plan) -> bool {
+        let is_finished = |table: &crate::plan::TablePlan| {
+            let lines = self.tables.get(&table.table.name);
+            lines.is_some_and(|lines| lines.iter().all(|line| line.finished.is_some()))
+        };
+        self.is_done(Step::PostData) && plan.tables.iter().all(is_finished)
+    }
+
     /// Whether a stage is done.
     pub fn is_done(&self, step: Step) -> bool {
         self.steps.contains(step.word())

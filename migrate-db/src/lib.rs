@@ -34,6 +34,7 @@ pub mod outcome;
 pub mod plan;
 pub mod preflight;
 pub mod preset;
+mod quiet;
 pub mod record;
 mod repair;
 mod rest;

@@ -3,8 +3,9 @@
 //! The report is computed from the records and the findings, never from progress counters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use common::error::{OperatorError as _, describe, show};
+use common::error::{Class, OperatorError as _, describe, show};
 use common::exit::ExitStatus;
 use common::finding::{Finding, ProofLevel, Verdict};
 use common::progress::display::Display;
@@ -25,6 +26,9 @@ use crate::record::TableRecord;
 use crate::run::{State, run};
 use crate::verify;
 
+/// How long a run that was told to stop may take to do so by itself; the report and the summary come after.
+const STOP_GRACE: Duration = Duration::from_secs(8);
+
 /// Runs, shows progress, writes the report, prints the summary.
 pub async fn run_and_report(config: &Config, shutdown: &Shutdown) -> ExitStatus {
     let started_at = Timestamp::now();
@@ -35,7 +39,7 @@ pub async fn run_and_report(config: &Config, shutdown: &Shutdown) -> ExitStatus 
         Err(error) => return crate::fail(&error),
     };
     let display = Display::start(state.progress.clone(), config.log_format, config.progress_interval);
-    let outcome = run(config, &shutdown.token(), &mut state).await;
+    let outcome = run_or_give_up(config, shutdown, &mut state).await;
     display.finish().await;
     let outcome = match shutdown.signal() {
         Some(signal) => Err(Error::Stopped(signal)),
@@ -48,9 +52,23 @@ pub async fn run_and_report(config: &Config, shutdown: &Shutdown) -> ExitStatus 
     conclude(config, &state, report, writer, outcome).await
 }
 
+/// A statement that waits for a lock does not see that it is to stop; the report must be written all the same.
+async fn run_or_give_up(config: &Config, shutdown: &Shutdown, state: &mut State) -> Result<()> {
+    let stop = shutdown.token();
+    let given_up = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_GRACE).await;
+    };
+    tokio::select! {
+        biased;
+        outcome = run(config, &stop, state) => outcome,
+        () = given_up => Err(Error::Cancelled),
+    }
+}
+
 async fn open_report(config: &Config) -> Result<Option<Writer>> {
     let Some(location) = &config.report else { return Ok(None) };
-    Writer::open(location, &config.report_store).await.map(Some).map_err(|error| Error::Report(Box::new(error)))
+    Ok(Some(Writer::open(location, &config.report_store).await?))
 }
 
 async fn conclude(
@@ -63,11 +81,22 @@ async fn conclude(
     let mut status = match &outcome {
         Err(error) => {
             show(error);
+            if config.clean && matches!(error.class(), Class::Transient | Class::Stopped(_)) {
+                tracing::warn!(
+                    "leave out --clean to go on from here: with it, the same command drops everything again"
+                );
+            }
             error.class().exit_status()
         }
         Ok(()) if config.mode == Mode::DryRun => {
             if let (Some(plan), LogFormat::Text) = (&state.plan, config.log_format) {
-                print(&plan.describe());
+                match &state.finished_before {
+                    Some(seal) => print(&format!(
+                        "The target holds the finished work of run {}: both sides would be compared, nothing copied.\n",
+                        seal.run_id
+                    )),
+                    None => print(&plan.describe()),
+                }
             }
             ExitStatus::Done
         }
@@ -86,6 +115,9 @@ async fn conclude(
         },
         None => None,
     };
+    if config.log_format == LogFormat::Json {
+        log_findings(&report);
+    }
     print(&match config.log_format {
         LogFormat::Text => summary::text(&report, written.as_ref()),
         LogFormat::Json => summary::json(&report, written.as_ref()),
@@ -99,6 +131,13 @@ async fn conclude(
     status
 }
 
+/// People find the findings in the summary; for machines, each that is not a note is a line of the log.
+fn log_findings(report: &Report) {
+    for finding in report.findings.iter().filter(|finding| finding.kind.verdict() != Verdict::Equal) {
+        tracing::warn!(kind = finding.kind.words(), item = finding.item, aspect = finding.aspect, "{}", finding.detail);
+    }
+}
+
 /// The result goes to stdout; when that is closed or full, the exit code and the report still say it.
 fn print(text: &str) {
     if let Err(error) = summary::print(text) {
@@ -107,7 +146,6 @@ fn print(text: &str) {
 }
 
 async fn write(mut writer: Writer, state: &State, report: &Report) -> Result<common::report::Written> {
-    let failed = |error: common::report::ReportError| Error::Report(Box::new(error));
     for record in state.records() {
         let line = serde_json::json!({
             "table": record.name.to_string(),
@@ -117,9 +155,9 @@ async fn write(mut writer: Writer, state: &State, report: &Report) -> Result<com
             "proof": proof(&record),
             "failure": record.failure,
         });
-        writer.manifest_line(&line).await.map_err(failed)?;
+        writer.manifest_line(&line).await?;
     }
-    writer.finish(report).await.map_err(failed)
+    Ok(writer.finish(report).await?)
 }
 
 fn proof(record: &TableRecord) -> ProofLevel {

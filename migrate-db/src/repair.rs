@@ -6,7 +6,6 @@
 //! once more. This is what makes an early copy worth while: after the writers have stopped, only their last rows move.
 //! Called by `run`.
 
-mod quiet;
 mod statements;
 
 use std::time::Instant;
@@ -15,13 +14,13 @@ use common::error::{Class, OperatorError as _, sentence};
 use common::finding::{Finding, FindingKind};
 use common::units;
 
-use self::quiet::Quiet;
 use crate::connect::Session;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::index;
 use crate::locate::{self, Apart, RowApart};
 use crate::plan::TablePlan;
+use crate::quiet::Quiet;
 use crate::record::TableRecord;
 use crate::segment::{self, Range};
 use crate::stream::{self, End};
@@ -69,7 +68,7 @@ async fn replace(context: &Context, control: &Session, plan: &TablePlan) -> Resu
     let is_unchecked = may_leave_unchecked(control).await?;
     if !is_unchecked {
         refuse_partitioned_keys(control, plan).await?;
-        index::drop_all_foreign_keys(control, name).await?;
+        index::drop_foreign_keys(control, name).await?;
     }
     context
         .with_session(&context.readers, async |reader, _| {

@@ -26,6 +26,7 @@ pub(crate) async fn compare(
     plan: &Plan,
     snapshot: &Snapshot,
     control: &Session,
+    positions: Option<&[Position]>,
 ) -> Result<()> {
     state.progress.begin_phase("compare schemas", None, None);
     let started = Instant::now();
@@ -36,16 +37,13 @@ pub(crate) async fn compare(
         context.recorder.finding(finding);
     }
     context.recorder.span("run", "verify", "compare schemas", started);
-    compare_sequences(context, plan, snapshot, control).await?;
+    compare_sequences(context, plan, snapshot, control, positions).await?;
     state.progress.begin_phase("compare what the target computed", None, None);
     derived::compare(context, plan).await?;
     for left_out in &plan.left_out {
-        context.recorder.finding(Finding::new(
-            FindingKind::Note,
-            format!("table {}", left_out.name),
-            "left behind",
-            &left_out.reason,
-        ));
+        let kind = if left_out.lost_row_count > 0 { FindingKind::Unknown } else { FindingKind::Note };
+        let item = format!("table {}", left_out.name);
+        context.recorder.finding(Finding::new(kind, item, "left behind", &left_out.reason));
     }
     for (label, platform) in plan.planted.labels() {
         let detail = format!("{platform} put it there for itself");
@@ -54,24 +52,40 @@ pub(crate) async fn compare(
     locate_differences(config, context, plan).await
 }
 
-async fn compare_sequences(context: &Context, plan: &Plan, snapshot: &Snapshot, control: &Session) -> Result<()> {
-    let (source, target) = positions(plan, snapshot, control).await?;
+/// Sequences are no part of a snapshot: where this run has set them, the target is compared with what it set, for an
+/// application that is still at work moves the source's on.
+async fn compare_sequences(
+    context: &Context,
+    plan: &Plan,
+    snapshot: &Snapshot,
+    control: &Session,
+    set: Option<&[Position]>,
+) -> Result<()> {
+    let there = existing(plan, control).await?;
+    let target = finish::read_positions(control, &there).await?;
+    let source = match set {
+        Some(set) => set.to_vec(),
+        None => finish::read_positions(snapshot.session(), &plan.sequences).await?,
+    };
+    // One that the target lacks was named by the comparison of the schemas already.
+    let source: Vec<_> = source.into_iter().filter(|position| there.contains(&position.name)).collect();
     for finding in finish::compare_positions(&source, &target) {
         context.recorder.finding(finding);
     }
     Ok(())
 }
 
-/// Moves the target's sequences to where the source's stand, as far as they exist there.
-pub(crate) async fn set_sequences(plan: &Plan, snapshot: &Snapshot, control: &Session) -> Result<()> {
-    let (source, _) = positions(plan, snapshot, control).await?;
-    finish::set_positions(control, &source).await
+/// Moves the target's sequences to where the source's stand, as far as they exist there; returns where that is.
+pub(crate) async fn set_sequences(plan: &Plan, snapshot: &Snapshot, control: &Session) -> Result<Vec<Position>> {
+    let there = existing(plan, control).await?;
+    let mut positions = finish::read_positions(snapshot.session(), &plan.sequences).await?;
+    positions.retain(|position| there.contains(&position.name));
+    finish::set_positions(control, &positions).await?;
+    Ok(positions)
 }
 
-/// Where the sequences stand on both sides, of those that both have.
-async fn positions(plan: &Plan, snapshot: &Snapshot, control: &Session) -> Result<(Vec<Position>, Vec<Position>)> {
-    let source = finish::read_positions(snapshot.session(), &plan.sequences).await?;
-    // A sequence that the target lacks was named by the comparison of the schemas already.
+/// The plan's sequences that the target has.
+async fn existing(plan: &Plan, control: &Session) -> Result<Vec<RelationName>> {
     let mut there: Vec<RelationName> = Vec::new();
     for chunk in plan.sequences.chunks(1000) {
         let names: Vec<String> = chunk.iter().map(RelationName::sql).collect();
@@ -79,8 +93,7 @@ async fn positions(plan: &Plan, snapshot: &Snapshot, control: &Session) -> Resul
         let rows = control.query("look for the sequences", statement, &[&names]).await?;
         there.extend(chunk.iter().zip(rows).filter(|(_, row)| row.get(0)).map(|(name, _)| name.clone()));
     }
-    let target = finish::read_positions(control, &there).await?;
-    Ok((source.into_iter().filter(|position| there.contains(&position.name)).collect(), target))
+    Ok(there)
 }
 
 /// Says which rows differ, for the tables whose digests do.

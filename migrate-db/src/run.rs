@@ -106,7 +106,7 @@ pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -
         Mode::DryRun => return Ok(()),
         Mode::Migrate if state.finished_before.is_some() => verify_all(config, stop, state, &ready).await?,
         Mode::Verify => verify_all(config, stop, state, &ready).await?,
-        Mode::Repair => repair_all(config, stop, state, &ready).await?,
+        Mode::Repair => repair_all(config, stop, state, ready).await?,
         Mode::Migrate => migrate(config, stop, state, ready).await?,
     }
     for finding in writes.changes(&WriteCounts::read(&config.source).await?, &plan) {
@@ -141,8 +141,8 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
         return Err(Error::Refused(state.checks.clone()));
     }
     if config.mode == Mode::Repair {
-        let found = journal::load(&control).await?;
-        state.checks.push(preflight::nothing_unfinished(found.as_ref()));
+        journal = journal::load(&control).await?;
+        state.finished_before = Seal::read(&control).await?;
     }
     if matches!(config.mode, Mode::Migrate | Mode::DryRun) {
         let tools = ClientTools::find(config.pg_bin_dir.as_deref(), source_version, target_version).await?;
@@ -154,13 +154,17 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
         if journal.is_none() && !config.clean {
             state.finished_before = Seal::read(&control).await?.filter(|seal| seal.source == source_identity);
         }
-        let target_state =
-            TargetState { journal: journal.as_ref(), seal: state.finished_before.as_ref(), clean: config.clean };
+        let target_state = target_state(config, journal.as_ref(), state.finished_before.as_ref());
         state.checks.extend(preflight::for_writing(&source, &target, &catalog, &tools, &target_state).await?);
         state.checks.push(rights::roles(snapshot.session(), &control, config.rights).await?);
         ready_tools = Some(tools);
     }
     let mut plan = plan::make(catalog, planted, source_version, config.segment_bytes_max);
+    if config.mode == Mode::Repair {
+        let target_state = target_state(config, journal.as_ref(), state.finished_before.as_ref());
+        state.checks.push(preflight::repairable(&plan, &source_identity, &target_state, config.confirmed));
+        journal = journal.filter(|journal| journal.source == source_identity);
+    }
     if let Some(journal) = &journal {
         state.run_id.clone_from(&journal.run_id);
         keep_ranges(&mut plan, journal, &source_identity)?;
@@ -175,6 +179,10 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
     }
     preflight::refuse_failures(&state.checks)?;
     Ok(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity, writes })
+}
+
+fn target_state<'a>(config: &'a Config, journal: Option<&'a Journal>, seal: Option<&'a Seal>) -> TargetState<'a> {
+    TargetState { journal, seal, confirmation: &config.confirmation, clean: config.clean }
 }
 
 /// Names the source so that a later start of the run can tell whether it is the same: by its cluster where the server
@@ -213,6 +221,7 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
         builders: Pool::new(&config.target, Side::Target, config.index_jobs, String::new()),
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
         segment_bytes_max: config.segment_bytes_max,
+        has_triggers: false,
         show_keys: config.show_keys,
         rights: config.rights,
         recorder: state.recorder.clone(),
@@ -237,7 +246,8 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
         journal::load(&control).await?.ok_or_else(|| Error::Defect("the journal just written is not there".into()))?
     };
     let schema = restore_pre_data(config, stop, state, &tools, &snapshot, &plan, &journal, &control).await?;
-    let context = context(config, stop, state, &plan, &snapshot);
+    let mut context = context(config, stop, state, &plan, &snapshot);
+    context.has_triggers = journal.is_done(Step::PostData);
     // Each byte passes twice: when it is copied and when it is read back.
     state.progress.begin_phase("copy and verify", Some(2 * plan.bytes()), Some(plan.tables.len() as u64));
     let ((), large_objects) = tokio::try_join!(
@@ -246,8 +256,7 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     )?;
     state.large_objects = large_objects;
     state.progress.begin_phase("sequences, foreign keys and triggers", None, None);
-    let positions = finish::read_positions(snapshot.session(), &plan.sequences).await?;
-    finish::set_positions(&control, &positions).await?;
+    let positions = rest::set_sequences(&plan, &snapshot, &control).await?;
     index::foreign_keys(&context, &plan.foreign_keys).await?;
     let started = Instant::now();
     for complaint in schema.restore(Section::PostData, &plan, &config.target, resumed, stop).await? {
@@ -256,13 +265,8 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     state.recorder.span("run", "schema", "triggers, policies, rules", started);
     journal::finish_step(&control, Step::PostData).await?;
     finish::refresh_materialized_views(&context, &plan.materialized_views).await?;
-    rest::compare(config, &context, state, &plan, &snapshot, &control).await?;
-    if Verdict::over(&state.recorder.findings()) == Verdict::Equal {
-        journal::finish_step(&control, Step::Verified).await?;
-        let seal = Seal { run_id: state.run_id.clone(), source: source_identity };
-        state.sealer = (!config.keep_journal).then_some(Sealer { session: control, seal });
-    }
-    Ok(())
+    rest::compare(config, &context, state, &plan, &snapshot, &control, Some(&positions)).await?;
+    conclude(config, state, control, source_identity).await
 }
 
 #[expect(clippy::too_many_arguments, reason = "everything a restore touches, used once")]
@@ -318,29 +322,43 @@ async fn copy_large_objects(
 }
 
 /// Compares everything, copies again what differs, one table after the other, and compares that again.
-async fn repair_all(config: &Config, stop: &CancellationToken, state: &mut State, ready: &Ready) -> Result<()> {
-    let Ready { control, snapshot, plan, .. } = ready;
-    let context = context(config, stop, state, plan, snapshot);
+async fn repair_all(config: &Config, stop: &CancellationToken, state: &mut State, ready: Ready) -> Result<()> {
+    let Ready { control, snapshot, plan, journal, source_identity, .. } = ready;
+    let context = context(config, stop, state, &plan, &snapshot);
     state.progress.begin_phase("compare", Some(2 * plan.bytes()), Some(plan.tables.len() as u64));
-    for_each_table(plan, state, async |table| verify::compare_table(&context, table).await).await?;
+    for_each_table(&plan, state, async |table| verify::compare_table(&context, table).await).await?;
     let differs = |record: &TableRecord| matches!((record.source, record.target), (Some(source), Some(target)) if source != target);
     let differing: BTreeSet<RelationName> =
         state.records().iter().filter(|record| differs(record)).map(|record| record.name.clone()).collect();
     for table in plan.tables.iter().filter(|table| differing.contains(&table.table.name)) {
-        let repaired = repair::repair_table(&context, control, table).await?;
+        let repaired = repair::repair_table(&context, &control, table).await?;
         let mut records = state.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.retain(|record| record.name != repaired.name);
         records.push(repaired);
     }
-    state.large_objects = large_object::repair(&context, control).await?;
+    state.large_objects = large_object::repair(&context, &control).await?;
     // Also where nothing differs: an earlier repair may have been cut off before it came to this.
     state.progress.begin_phase("sequences and foreign keys", None, None);
-    rest::set_sequences(plan, snapshot, control).await?;
+    let positions = rest::set_sequences(&plan, &snapshot, &control).await?;
     index::foreign_keys(&context, &plan.foreign_keys).await?;
     if !differing.is_empty() {
         finish::refresh_materialized_views(&context, &plan.materialized_views).await?;
     }
-    rest::compare(config, &context, state, plan, snapshot, control).await
+    rest::compare(config, &context, state, &plan, &snapshot, &control, Some(&positions)).await?;
+    if journal.is_some() {
+        conclude(config, state, control, source_identity).await?;
+    }
+    Ok(())
+}
+
+/// Marks the work proved, if it is, and leaves the journal's end to whoever has said so.
+async fn conclude(config: &Config, state: &mut State, control: Session, source_identity: String) -> Result<()> {
+    if Verdict::over(&state.recorder.findings()) == Verdict::Equal {
+        journal::finish_step(&control, Step::Verified).await?;
+        let seal = Seal { run_id: state.run_id.clone(), source: source_identity };
+        state.sealer = (!config.keep_journal).then_some(Sealer { session: control, seal });
+    }
+    Ok(())
 }
 
 /// Copies all tables, the biggest first.
@@ -376,5 +394,5 @@ async fn verify_all(config: &Config, stop: &CancellationToken, state: &mut State
     state.progress.begin_phase("verify", Some(2 * ready.plan.bytes()), Some(ready.plan.tables.len() as u64));
     for_each_table(&ready.plan, state, async |table| verify::compare_table(&context, table).await).await?;
     state.large_objects = large_object::compare(&context).await?;
-    rest::compare(config, &context, state, &ready.plan, &ready.snapshot, &ready.control).await
+    rest::compare(config, &context, state, &ready.plan, &ready.snapshot, &ready.control, None).await
 }

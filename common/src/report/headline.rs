@@ -144,7 +144,8 @@ pub(super) fn seconds(report: &Report) -> f64 {
     report.finished_at.duration_since(report.started_at).as_secs_f64().max(0.0)
 }
 
-/// Bytes that the run moved; where it only compares, bytes that it compared.
-pub(super) const fn bytes(report: &Report) -> u64 {
-    if report.totals.bytes_copied > 0 { report.totals.bytes_copied } else { report.totals.bytes_listed }
+/// Bytes that the run moved; where it ended and moved none, bytes that it compared.
+pub(super) fn bytes(report: &Report) -> u64 {
+    let unfinished = matches!(report.verdict, Verdict::Failed | Verdict::Stopped);
+    if report.totals.bytes_copied > 0 || unfinished { report.totals.bytes_copied } else { report.totals.bytes_listed }
 }

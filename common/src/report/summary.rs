@@ -21,6 +21,8 @@ pub fn text(report: &Report, written: Option<&Written>) -> String {
     let totals = &report.totals;
     let mut text = String::new();
     line(&mut text, headline.label, headline.word);
+    line(&mut text, "source", &format!("{} ({})", report.source.location, report.source.engine));
+    line(&mut text, "target", &format!("{} ({})", report.target.location, report.target.engine));
     let balance = headline::balance(report);
     let terms: Vec<String> = balance.terms.iter().map(|(number, word)| format!("{} {word}", count(*number))).collect();
     let mut equation = format!("{} listed {} {}", count(totals.listed), balance.sign, terms.join(" + "));
@@ -100,6 +102,8 @@ pub fn json(report: &Report, written: Option<&Written>) -> String {
         "run_id": report.run_id,
         "mode": report.mode,
         "environment": report.environment,
+        "source": report.source,
+        "target": report.target,
         "started_at": report.started_at,
         "finished_at": report.finished_at,
         "verdict": report.verdict,

@@ -157,6 +157,8 @@ pub struct LeftOut {
     pub name: RelationName,
     /// The reason, as a sentence for the report.
     pub reason: String,
+    /// Rows of users that stay behind with it, and that nobody brings; 0 where nothing is lost.
+    pub lost_row_count: u64,
 }
 
 impl Catalog {

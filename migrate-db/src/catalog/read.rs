@@ -13,6 +13,7 @@ use crate::{journal, sql};
 /// Reads everything within the transaction that `session` is in.
 pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> {
     let mut catalog = relations(session).await?;
+    count_rows_in_extensions(session, &mut catalog).await?;
     let mut columns = columns(session, version).await?;
     let mut indexes = indexes(session).await?;
     for table in &mut catalog.tables {
@@ -63,12 +64,14 @@ async fn relations(session: &Session) -> Result<Catalog> {
         match (row.get::<_, String>(3).as_str(), extension) {
             ("r", Some(extension)) if configuration => catalog.left_out.push(LeftOut {
                 name,
-                reason: format!("belongs to the extension {extension}; rows that were added to it by hand stay behind"),
+                reason: format!("belongs to the extension {extension}, which brings its rows; none was added by hand"),
+                lost_row_count: 0,
             }),
             ("r", Some(extension)) => {
                 catalog.left_out.push(LeftOut {
                     name,
                     reason: format!("belongs to the extension {extension}, which brings its rows"),
+                    lost_row_count: 0,
                 });
             }
             ("r", None) => catalog.tables.push(Table {
@@ -83,7 +86,8 @@ async fn relations(session: &Session) -> Result<Catalog> {
                 indexes: Vec::new(),
             }),
             ("f", None) => {
-                catalog.left_out.push(LeftOut { name, reason: "is a foreign table: its rows live elsewhere".into() });
+                let reason = "is a foreign table: its rows live elsewhere".into();
+                catalog.left_out.push(LeftOut { name, reason, lost_row_count: 0 });
             }
             ("m", None) if row.get(7) => catalog.materialized_views.push(name),
             ("S", None) => catalog.sequences.push(name),
@@ -91,6 +95,26 @@ async fn relations(session: &Session) -> Result<Catalog> {
         }
     }
     Ok(catalog)
+}
+
+/// Counts the rows that users added to the tables of extensions: those that the extension's own condition for dumps gives.
+async fn count_rows_in_extensions(session: &Session, catalog: &mut Catalog) -> Result<()> {
+    let statement = "SELECT n.nspname::text, c.relname::text, u.condition
+                     FROM pg_extension e CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) AS u (relation, condition)
+                     JOIN pg_class c ON c.oid = u.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+                     WHERE c.relkind = 'r'";
+    for row in session.query("list the tables of extensions", statement, &[]).await? {
+        let (name, condition) = (RelationName { schema: row.get(0), name: row.get(1) }, row.get::<_, &str>(2));
+        let Some(left_out) = catalog.left_out.iter_mut().find(|left_out| left_out.name == name) else { continue };
+        let count = format!("SELECT count(*) FROM {} {condition}", name.sql());
+        let rows: i64 = session.value(&format!("count the rows of {name}"), &count, &[]).await?;
+        if rows > 0 {
+            left_out.lost_row_count = rows.unsigned_abs();
+            left_out.reason =
+                format!("belongs to an extension, and {rows} rows in it are the user's: copy them by hand");
+        }
+    }
+    Ok(())
 }
 
 /// Columns by table; each with whether it is generated.

@@ -12,7 +12,8 @@ use crate::client_tools::ClientTools;
 use crate::connect::Session;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-use crate::journal::{Journal, Step};
+use crate::journal::Journal;
+use crate::plan::Plan;
 use crate::preset::Planted;
 use crate::seal::Seal;
 use crate::tls::SslMode;
@@ -36,6 +37,8 @@ pub struct TargetState<'a> {
     pub journal: Option<&'a Journal>,
     /// The seal of this migration, finished earlier.
     pub seal: Option<&'a Seal>,
+    /// What `--confirm` must repeat.
+    pub confirmation: &'a str,
     /// `--clean` was given.
     pub clean: bool,
 }
@@ -54,6 +57,7 @@ pub async fn for_reading(source: &Party<'_>, target: &Party<'_>, catalog: &Catal
     checks.push(source::readable(source.session, catalog).await?);
     checks.push(source::row_security(source.session).await?);
     checks.push(source::encoding(source.session, target.session).await?);
+    checks.push(source::database_settings(source.session).await?);
     checks.push(source::large_objects(source.session, catalog).await?);
     Ok(checks)
 }
@@ -83,15 +87,32 @@ pub fn planted(planted: &Planted) -> Check {
     Check::pass("the platform's own objects", format!("left behind: {}", labels.join(", ")))
 }
 
-/// A repair is for what a finished run left; what an unfinished one left is finished by the run itself.
-pub fn nothing_unfinished(journal: Option<&Journal>) -> Check {
-    match journal {
-        Some(journal) if !journal.is_done(Step::Verified) => Check::fail(
-            "no unfinished run",
+/// A repair is for what this migration left: sealed, or with all of its journal's work done. Rows of anybody else are
+/// replaced only when the target was named for it.
+pub fn repairable(plan: &Plan, source_identity: &str, state: &TargetState<'_>, confirmed: bool) -> Check {
+    const NAME: &str = "target may be repaired";
+    match (state.journal, state.seal) {
+        (Some(journal), _) if journal.source == source_identity && !journal.is_complete(plan) => Check::fail(
+            NAME,
             format!("the target holds the work of run {}, which is not finished", journal.run_id),
             "finish it first: the same command without --repair",
         ),
-        _ => Check::pass("no unfinished run", "no run on this target was cut short"),
+        (Some(journal), _) if journal.source == source_identity => {
+            Check::pass(NAME, format!("run {} filled it from this source", journal.run_id))
+        }
+        (_, Some(seal)) if seal.source == source_identity => {
+            Check::pass(NAME, format!("run {} filled it from this source", seal.run_id))
+        }
+        _ if confirmed => Check::warn(
+            NAME,
+            "nothing shows that it was filled from this source; --confirm names it all the same",
+            "nothing to do if the two databases are the right ones",
+        ),
+        _ => Check::fail(
+            NAME,
+            "nothing shows that the target was filled from this source: rows that the source lacks would be removed from it",
+            format!("compare with --verify; to repair it all the same, give --repair --confirm {}", state.confirmation),
+        ),
     }
 }
 

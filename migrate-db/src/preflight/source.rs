@@ -80,6 +80,23 @@ pub(super) async fn encoding(source: &Session, target: &Session) -> Result<Check
     Ok(Check::pass("encoding", seen))
 }
 
+/// What `ALTER DATABASE … SET` says on the source is not part of a dump, and applications rely on it.
+pub(super) async fn database_settings(session: &Session) -> Result<Check> {
+    const NAME: &str = "settings of the database";
+    let statement = "SELECT coalesce(r.rolname || ': ', '') || setting FROM pg_db_role_setting s
+                     CROSS JOIN LATERAL unnest(s.setconfig) AS setting LEFT JOIN pg_roles r ON r.oid = s.setrole
+                     WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1";
+    let settings = names(session, "read the database's settings", statement).await?;
+    if settings.is_empty() {
+        return Ok(Check::pass(NAME, "none of its own"));
+    }
+    Ok(Check::warn(
+        NAME,
+        format!("the source's database has settings that are not carried: {}", some(&settings)),
+        "set those that the application needs on the target: ALTER DATABASE … SET …",
+    ))
+}
+
 /// Indexes that the source itself does not trust are left behind, as pg_dump does.
 pub(super) async fn invalid_indexes(session: &Session) -> Result<Check> {
     let statement = format!(

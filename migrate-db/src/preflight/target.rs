@@ -33,7 +33,8 @@ pub(super) async fn empty(session: &Session, database: &str, state: &TargetState
         NAME,
         format!("the target database {database} is not empty: it has {}", some(&found)),
         format!(
-            "name another target, compare with --verify, or give --clean --confirm {database} to drop everything in it"
+            "name another target, compare with --verify, or give --clean --confirm {} to drop everything in it",
+            state.confirmation
         ),
     ))
 }
@@ -69,10 +70,28 @@ fn objects() -> String {
     )
 }
 
-/// The role may create schemas, and with them everything else.
+/// The role may create schemas, and with them everything else, also in `public`.
 pub(super) async fn may_create(session: &Session) -> Result<Check> {
+    let statement = "SELECT current_setting('transaction_read_only') = 'on' OR pg_is_in_recovery()";
+    if session.value("look whether the target takes writes", statement, &[]).await? {
+        return Ok(Check::fail(
+            "target is writable",
+            "the target is read-only: a replica, or a database with default_transaction_read_only",
+            "name the primary in DATABASE_URL, or ALTER DATABASE … RESET default_transaction_read_only",
+        ));
+    }
     let statement = "SELECT has_database_privilege(current_database(), 'CREATE')";
     if session.value("look at the role's rights", statement, &[]).await? {
+        let statement = "SELECT format('GRANT CREATE ON SCHEMA public TO %I', current_user)
+                         WHERE NOT coalesce(has_schema_privilege(to_regnamespace('public'), 'CREATE'), true)";
+        if let Some(grant) = names(session, "look at the role's rights", statement).await?.first() {
+            let detail = "the role may not create objects in the schema public";
+            return Ok(Check::fail(
+                "target is writable",
+                detail,
+                format!("on the target, as the owner of the schema: {grant}"),
+            ));
+        }
         return Ok(Check::pass(
             "target is writable",
             format!("the role may create schemas; the journal goes into {}", journal::SCHEMA),

@@ -1,5 +1,7 @@
 //! A target that is not empty is left alone, and emptied only by name.
 
+use tests::eventually::eventually;
+
 use super::pair::Pair;
 
 const SOURCE: &str = "CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1), (2)";
@@ -103,6 +105,38 @@ async fn another_migrations_journal_is_not_taken_for_ones_own() {
     // THEN it is refused
     outcome.assert_code(3);
     assert!(outcome.stderr.contains("journal of another migration"), "{outcome}");
+}
+
+#[tokio::test]
+async fn more_tables_than_a_transaction_can_lock_are_dropped() {
+    // GIVEN a target with thousands of tables, each with an index
+    let pair = Pair::filled(17, 17, SOURCE).await;
+    let make = "DO $$ BEGIN FOR n IN 1..2000 LOOP
+                    EXECUTE format('CREATE TABLE t%s (id integer PRIMARY KEY, a text)', n);
+                    IF n % 500 = 0 THEN COMMIT; END IF; END LOOP; END $$";
+    pair.target.execute(make).await;
+    // WHEN, THEN
+    pair.assert_equal(&pair.program().args(["--clean", "--confirm", &pair.target.name]).run().await);
+}
+
+#[tokio::test]
+async fn a_stop_while_a_lock_is_waited_for_leaves_a_report() {
+    // GIVEN a target table that somebody reads in an open transaction
+    let pair = Pair::filled(17, 17, SOURCE).await;
+    pair.target.execute("CREATE TABLE held (id integer)").await;
+    let holder = pair.target.connect().await;
+    holder.batch_execute("BEGIN; SELECT * FROM held").await.unwrap();
+    let running = pair.program().args(["--clean", "--confirm", &pair.target.name]).spawn().await;
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    eventually("a lock that is waited for", async || pair.target.text(waits).await.as_deref() == Some("1")).await;
+    // WHEN the run that waits for it is told to stop
+    running.terminate();
+    let outcome = running.wait().await;
+    // THEN it does, and says so to the end
+    outcome.assert_code(143);
+    assert_eq!(outcome.summary()["verdict"], "stopped");
+    assert!(outcome.stderr.contains("leave out --clean"), "{outcome}");
+    assert!(outcome.elapsed < std::time::Duration::from_secs(25), "{:?}", outcome.elapsed);
 }
 
 impl Pair {

@@ -155,3 +155,52 @@ async fn a_role_that_may_not_write_is_refused_before_any_change() {
     let outcome = pair.program_between(&pair.source.url(), &pair.target.url_as(&name, SECRET)).run().await;
     assert_clear(&outcome, 3, &["may not create schemas", "GRANT CREATE ON DATABASE", &name]);
 }
+
+#[tokio::test]
+async fn a_password_that_is_not_encoded_is_not_shown() {
+    let urls = [
+        "postgres://u:abc?hunter2@127.0.0.1/d",
+        "postgres://u:abc?hun=hunter2@127.0.0.1/d",
+        "postgres://u:p@ss/hunter2@127.0.0.1/d",
+        "postgres://u%3Ahunter2@127.0.0.1/d",
+        "host=127.0.0.1 user=u password=my hunter2 dbname=d",
+    ];
+    let pair = pair().await;
+    for url in urls {
+        let outcome = pair.program_between(url, &pair.target.url()).run().await;
+        outcome.assert_code(2).assert_without(&["hunter2"]);
+        assert!(outcome.stderr.contains("SOURCE_DATABASE_URL"), "{outcome}");
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_takes_no_writes_is_refused() {
+    let pair = pair().await;
+    let read_only = format!("ALTER DATABASE {} SET default_transaction_read_only = on", pair.target.name);
+    pair.target.execute(&read_only).await;
+    for mode in ["--dry-run", "--verbose"] {
+        assert_clear(&pair.program().arg(mode).run().await, 3, &["the target is read-only"]);
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_write_into_public_is_refused() {
+    let pair = pair().await;
+    let name = format!("creator_{}", pair.target.name);
+    let create = format!(
+        "CREATE ROLE {name} LOGIN PASSWORD '{SECRET}'; GRANT CREATE ON DATABASE {} TO {name}",
+        pair.target.name
+    );
+    pair.target.execute(&create).await;
+    let outcome = pair.program_between(&pair.source.url(), &pair.target.url_as(&name, SECRET)).run().await;
+    assert_clear(&outcome, 3, &["GRANT CREATE ON SCHEMA public", &name]);
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_written_is_found_out_first() {
+    let pair = pair().await;
+    let outcome = pair.program().env("REPORT", "/proc/nowhere").run().await;
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    assert!(outcome.stderr.contains("/proc/nowhere"), "{outcome}");
+    assert_eq!(pair.target.text("SELECT to_regnamespace('migrate_db')").await, None);
+}

@@ -121,24 +121,75 @@ async fn a_repair_that_is_killed_is_run_again() {
 }
 
 #[tokio::test]
-async fn what_a_repair_is_not_for_is_refused_or_named() {
-    // GIVEN a target that was never filled
+async fn what_a_repair_is_not_for_is_refused() {
+    // GIVEN a target that somebody else filled
     let pair = Pair::filled(17, 17, "CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1)").await;
-    // WHEN it is repaired, THEN the table that is missing is named
+    pair.target.execute("CREATE TABLE t (id integer PRIMARY KEY); INSERT INTO t VALUES (1), (2)").await;
+    // WHEN it is to be repaired, THEN that is refused, and its rows are kept
     let outcome = repair(&pair.program()).run().await;
-    outcome.assert_code(4);
-    assert_eq!(pair.target.text("SELECT to_regclass('public.t')").await, None);
+    outcome.assert_code(3);
+    assert!(outcome.stderr.contains(&format!("--repair --confirm {}", pair.target.name)), "{outcome}");
+    assert_eq!(pair.target.text("SELECT count(*) FROM t").await.as_deref(), Some("2"));
+    // WHEN it is named for it, THEN it is the source's
+    pair.assert_equal(&repair(&pair.program()).args(["--confirm", &pair.target.name]).run().await);
 
     // GIVEN one whose run was cut short
-    pair.migrate().await;
-    pair.target.execute("CREATE SCHEMA migrate_db").await;
     let clean = pair.program().args(["--clean", "--confirm", &pair.target.name, "--keep-journal"]);
     pair.assert_equal(&clean.run().await);
-    pair.target.execute("DELETE FROM migrate_db.step WHERE name = 'verified'").await;
+    pair.target.execute("DELETE FROM migrate_db.step WHERE name <> 'pre-data'").await;
     // WHEN it is repaired, THEN that is refused with the way on
     let outcome = repair(&pair.program()).run().await;
     outcome.assert_code(3);
     assert!(outcome.stderr.contains("without --repair"), "{outcome}");
     // AND the flag does not go with its opposites
-    repair(&pair.program()).arg("--verify").run().await.assert_code(2);
+    for other in ["--verify", "--dry-run"] {
+        repair(&pair.program()).arg(other).run().await.assert_code(2);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_made_under_a_live_writer_is_repaired_when_the_writer_has_stopped() {
+    // GIVEN an application that writes all the time, sequence and all
+    let pair = Pair::filled(17, 17, SCHEMA).await;
+    let application = pair.source.connect().await;
+    let writer = tokio::spawn(async move {
+        loop {
+            let written = application.batch_execute("INSERT INTO children (parent_id, note) VALUES (1, 'live')").await;
+            if written.is_err() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    });
+    // WHEN an early copy is made meanwhile, THEN it is the snapshot's, and equal to it
+    pair.assert_equal(&pair.program().run().await);
+    // WHEN the writer has stopped, THEN the repair brings the rest, and the sequence stands where it should
+    writer.abort();
+    let _ = writer.await;
+    pair.assert_equal(&repair(&pair.program()).run().await);
+    pair.assert_equal(&pair.verify().await);
+    pair.assert_no_journal().await;
+}
+
+#[tokio::test]
+async fn a_finished_run_with_findings_can_be_repaired_and_run_again() {
+    // GIVEN a migration that could not be proved equal for a reason of the source's own
+    let pair = Pair::filled(
+        17,
+        17,
+        "CREATE TABLE parent (id integer PRIMARY KEY);
+         CREATE TABLE child (id integer PRIMARY KEY, parent_id integer REFERENCES parent, n integer DEFAULT 0);
+         CREATE FUNCTION count_up() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.n := NEW.n + 1; RETURN NEW; END';
+         CREATE TRIGGER count_up BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION count_up();
+         SET session_replication_role = replica; INSERT INTO child VALUES (1, 404, 0);",
+    )
+    .await;
+    pair.program().run().await.assert_code(4);
+    for program in [pair.program(), repair(&pair.program())] {
+        // WHEN the target is damaged
+        pair.target.execute("SET session_replication_role = replica; UPDATE child SET id = 77").await;
+        // THEN running it again mends that, and still names what is wrong with the source
+        program.run().await.assert_code(4);
+        assert_eq!(pair.target.text("SELECT id || ' ' || n FROM child").await.as_deref(), Some("1 0"));
+    }
 }

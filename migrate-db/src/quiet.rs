@@ -1,19 +1,21 @@
-//! Keeps a table's own triggers and rules from acting on rows that are repaired: what they did was done on the source.
+//! Keeps a table's own triggers and rules from acting on rows that come a second time: what they did was done on the source.
+//!
+//! Called by `repair`, and by `copy` where a run that goes on has made the triggers already.
 
 use crate::catalog::RelationName;
 use crate::connect::Session;
 use crate::error::Result;
 use crate::sql;
 
-/// Statements around a repair, within its transaction.
-pub(super) struct Quiet {
+/// Statements around the rows, within their transaction.
+pub(crate) struct Quiet {
     begin: String,
     end: String,
 }
 
 impl Quiet {
     /// For every trigger and rule of `table` that is not switched off already.
-    pub(super) async fn of(session: &Session, table: &RelationName) -> Result<Self> {
+    pub(crate) async fn of(session: &Session, table: &RelationName) -> Result<Self> {
         let statement = "SELECT 'TRIGGER', tgname, tgenabled FROM pg_trigger
                          WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D'
                          UNION ALL
@@ -35,12 +37,12 @@ impl Quiet {
     }
 
     /// Switches them off.
-    pub(super) async fn begin(&self, session: &Session) -> Result<()> {
+    pub(crate) async fn begin(&self, session: &Session) -> Result<()> {
         session.execute("switch triggers and rules off", &self.begin).await
     }
 
     /// Gives each the state back that it had.
-    pub(super) async fn end(&self, session: &Session) -> Result<()> {
+    pub(crate) async fn end(&self, session: &Session) -> Result<()> {
         session.execute("switch triggers and rules on again", &self.end).await
     }
 }
