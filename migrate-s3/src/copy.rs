@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 use common::finding::{Finding, FindingKind, ProofLevel};
 use common::limits::ByteBudget;
@@ -294,13 +293,13 @@ impl Upload<'_> {
         let sha256 = digest::base64(&self.sha256);
         let md5 = (!checksums).then(|| digest::content_md5(&self.body));
         let output = target
-            .call("PutObject", Some(self.key), errand, || {
+            .send("PutObject", self.key, errand, &self.body, |body| {
                 let request = target
                     .client()
                     .put_object()
                     .bucket(target.bucket())
                     .key(&full_key)
-                    .body(ByteStream::from(self.body.clone()))
+                    .body(body)
                     .set_checksum_sha256(checksums.then(|| sha256.clone()))
                     .set_content_md5(md5.clone())
                     .set_if_none_match(is_conditional.then(|| "*".to_owned()));

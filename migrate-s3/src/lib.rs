@@ -30,6 +30,7 @@ pub mod sequence;
 pub mod state;
 pub mod store;
 pub mod timeline;
+pub mod upload;
 pub mod vcap;
 pub mod walk;
 pub mod work;

@@ -27,6 +27,9 @@ const PAGES_AHEAD: usize = 2;
 /// How often a page that goes back is asked for again before the store's order is held to be another one.
 const DISORDER_ATTEMPTS: u32 = 3;
 
+/// So many pages in a row without an object, each promising more, are a listing that goes in circles.
+const EMPTY_PAGES_MAX: u32 = 1_000;
+
 /// An object as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -47,19 +50,19 @@ pub struct Entry {
 pub struct Page {
     /// The objects, strictly ascending by key, all above those of earlier pages.
     pub entries: Vec<Entry>,
-    /// Asks for the next page; `None` at the end.
-    token: Option<String>,
+    /// Where the next page begins; `None` at the end.
+    next: Option<From>,
 }
 
 impl Page {
     /// Whether the listing ends with this page.
     pub fn is_last(&self) -> bool {
-        self.token.is_none()
+        self.next.is_none()
     }
 
     /// Where the next page begins; `None` at the end.
     pub fn next(self) -> Option<From> {
-        self.token.map(From::Token)
+        self.next
     }
 }
 
@@ -121,26 +124,32 @@ async fn send_pages(
         return Ok(());
     }
     let mut last: Option<Key> = None;
-    let mut token = None;
+    let mut from = From::Start;
+    let mut empty_count = 0;
     loop {
-        let page = next_page(store, last.as_ref(), token.take(), errand).await?;
+        let page = next_page(store, last.as_ref(), from, errand).await?;
         last = page.entries.last().map(|entry| entry.key.clone()).or(last);
+        empty_count = if page.entries.is_empty() { empty_count + 1 } else { 0 };
         // The receiver is gone when the run ended early: nobody wants the rest.
         if !page.entries.is_empty() && sender.send(page.entries).await.is_err() {
             return Ok(());
         }
-        if let Some(next) = page.token {
-            token = Some(next);
-        } else {
-            end.store(true, Ordering::Release);
-            return Ok(());
+        match page.next {
+            Some(_) if empty_count == EMPTY_PAGES_MAX => {
+                let what = format!("{empty_count} empty pages in a row, each of which promises more");
+                return Err(Error::ListingBroken { place: store.place(), what });
+            }
+            Some(next) => from = next,
+            None => {
+                end.store(true, Ordering::Release);
+                return Ok(());
+            }
         }
     }
 }
 
-/// The page after `last`, asked for by `token` where there is one, and by key when the token leads astray.
-async fn next_page(store: &Store, last: Option<&Key>, token: Option<String>, errand: &Errand) -> Result<Page, Error> {
-    let mut from = token.map_or_else(|| last.cloned().map_or(From::Start, From::Key), From::Token);
+/// The page after `last`, asked for as the page before it said, and by key when that leads astray.
+async fn next_page(store: &Store, last: Option<&Key>, mut from: From, errand: &Errand) -> Result<Page, Error> {
     for attempt in 1.. {
         let page = fetch(store, &from, None, errand).await?;
         let Some((before, after)) = first_disorder(last, &page.entries) else { return Ok(page) };
@@ -172,7 +181,7 @@ pub async fn first(store: &Store, errand: &Errand) -> Result<Page, Error> {
     if store.lists_by_folder() {
         fetch(store, &From::Start, None, errand).await
     } else {
-        next_page(store, None, None, errand).await
+        next_page(store, None, From::Start, errand).await
     }
 }
 
@@ -199,10 +208,21 @@ pub async fn fetch(store: &Store, from: &From, entries_max: Option<i32>, errand:
         })
         .await?;
     let encoded = output.encoding_type() == Some(&EncodingType::Url);
-    let token = output.next_continuation_token.filter(|_| output.is_truncated == Some(true));
+    let is_truncated = output.is_truncated == Some(true);
     let entries = output.contents.unwrap_or_default();
-    let entries = entries.into_iter().map(|object| entry(object, store, encoded)).collect::<Result<_, _>>()?;
-    Ok(Page { entries, token })
+    let entries: Vec<Entry> =
+        entries.into_iter().map(|object| entry(object, store, encoded)).collect::<Result<_, _>>()?;
+    let next = match (is_truncated, output.next_continuation_token, entries.last()) {
+        (false, ..) => None,
+        (true, Some(token), _) => Some(From::Token(token)),
+        // It says that there is more and not where: what comes after the last key.
+        (true, None, Some(last)) if last.key.as_str().is_some() => Some(From::Key(last.key.clone())),
+        (true, None, _) => {
+            let what = "a page that promises more and does not say where it begins";
+            return Err(Error::ListingBroken { place: store.place(), what: what.into() });
+        }
+    };
+    Ok(Page { entries, next })
 }
 
 /// How a store lists, as far as it can be told by asking.

@@ -68,8 +68,27 @@ pub async fn run(config: &Config, leg: &Leg, stop: &CancellationToken, books: &m
         progress: books.progress.clone(),
     });
     let policy = Policy { verify: config.mode == Mode::Verify, overwrite: config.overwrite };
+    let (mut state, memory) = open_state(config, leg, &errand).await?;
+    let outcome = pass(config, leg, stop, books, route, policy, (state.as_mut(), memory)).await;
+    // Closed however the run ended, also when it was stopped, so that the next one need not wait.
+    let closed = match &mut state {
+        Some(state) => state.close(&Errand::new(CancellationToken::new())).await,
+        None => Ok(()),
+    };
+    outcome.and(closed)
+}
+
+async fn pass(
+    config: &Config,
+    leg: &Leg,
+    stop: &CancellationToken,
+    books: &mut Books,
+    route: Arc<Route>,
+    policy: Policy,
+    (state, memory): (Option<&mut State>, Memory),
+) -> Result<(), Error> {
+    let errand = Errand::new(stop.clone());
     let intent = Intent { mode: config.mode, policy, allow_extra: config.allow_extra };
-    let (state, memory) = open_state(config, leg, &errand).await?;
     books.progress.begin_phase("preflight", None, None);
     let looked = preflight(&route, intent, &memory, &errand).await;
     books.checks.extend(looked.checks);
@@ -166,7 +185,7 @@ impl Pass<'_> {
     }
 
     /// The migration and the verification.
-    async fn work(&self, memory: Memory, mut state: Option<State>, books: &mut Books) -> Result<(), Error> {
+    async fn work(&self, memory: Memory, mut state: Option<&mut State>, books: &mut Books) -> Result<(), Error> {
         let phase = if self.policy.verify { "verify" } else { "copy" };
         books.progress.begin_phase(phase, None, None);
         let mut tasks = TaskSet::new(self.stop);
@@ -194,16 +213,12 @@ impl Pass<'_> {
         let booking = async {
             let mut outcome = Ok(());
             while let Some(timed) = booked.recv().await {
-                let booked = ledger.book(timed, bucket, state.as_mut(), &errand).await;
+                let booked = ledger.book(timed, bucket, state.as_deref_mut(), &errand).await;
                 if outcome.is_ok() && booked.is_err() {
                     // What is in flight is still booked, so that the books say what was done.
                     token.cancel();
                     outcome = booked;
                 }
-            }
-            if let Some(state) = &mut state {
-                let flushed = state.flush(&errand).await;
-                outcome = outcome.and(flushed);
             }
             outcome
         };

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::ResponseChecksumValidation;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
 use common::aws::{FailureKind, RequestFailure, SideOptions};
 use common::location::BucketUrl;
 use common::settings::SettingError;
@@ -18,10 +21,16 @@ use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::{Key, PlusMeans};
 use crate::listing::Dialect;
+use crate::upload;
 
-/// The limit of a request with its answer's head. Longer than the client's own read limit, which is the one that
-/// should strike: this one is for what that does not see, such as finding credentials.
-const CALL_TIMEOUT: Duration = Duration::from_secs(150);
+/// How long a store may think about a request before the head of its answer comes; finding credentials counts too.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The same for [`COMPLETION`]: S3 takes minutes to put thousands of parts together.
+const COMPLETION_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// The one operation that takes its time.
+const COMPLETION: &str = "CompleteMultipartUpload";
 
 /// Which side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +70,12 @@ impl Store {
     pub async fn new(side: Side, url: BucketUrl, options: SideOptions) -> Result<Self, SettingError> {
         let client = common::aws::s3_client(&options).await?;
         // Bodies are checked here, against what is hashed anyway; the SDK would hash them a second time.
+        // Time limits are those of `call_once` and of `upload`: the SDK's own counts a body that is being sent, however
+        // well it moves.
+        let limits = TimeoutConfig::builder().connect_timeout(common::aws::CONNECT_TIMEOUT).build();
+        let config = client.config().to_builder();
         let config =
-            client.config().to_builder().response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            config.response_checksum_validation(ResponseChecksumValidation::WhenRequired).timeout_config(limits);
         let client = Client::from_conf(config.build());
         Ok(Self { inner: Arc::new(Inner { side, client, url, options, dialect: OnceLock::new() }) })
     }
@@ -150,6 +163,34 @@ impl Store {
         }
     }
 
+    /// The same for a request that carries `body`, which `send` is given in a form that is watched: it may take as long as
+    /// it moves, and is given up when it does not.
+    pub async fn send<T, E, F>(
+        &self,
+        operation: &'static str,
+        key: &Key,
+        errand: &Errand,
+        body: &Bytes,
+        send: impl Fn(ByteStream) -> F,
+    ) -> Result<T, Error>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let mut attempts = 1;
+        loop {
+            let (body, watch) = upload::watched(body.clone());
+            let answer = tokio::select! {
+                answer = send(body) => answer.map_err(|error| RequestFailure::new(&error)),
+                stalled = watch.stalled() => Err(timeout(stalled)),
+            };
+            match answer.map_err(|failure| self.failed(operation, Some(key), failure)) {
+                Err(error) if errand.again(&mut attempts, &error).await => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Waits for the answer to one request.
     pub async fn call_once<T, E>(
         &self,
@@ -160,23 +201,25 @@ impl Store {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let failure = match tokio::time::timeout(CALL_TIMEOUT, answer).await {
+        let limit = if operation == COMPLETION { COMPLETION_TIMEOUT } else { ANSWER_TIMEOUT };
+        let failure = match tokio::time::timeout(limit, answer).await {
             Ok(Ok(output)) => return Ok(output),
             Ok(Err(error)) => RequestFailure::new(&error),
-            Err(_) => RequestFailure {
-                kind: FailureKind::Timeout,
-                code: None,
-                status: None,
-                message: format!("no answer within {} s", CALL_TIMEOUT.as_secs()),
-                request_id: None,
-                region: None,
-            },
+            Err(_) => timeout(format!("no answer within {} s", limit.as_secs())),
         };
+        Err(self.failed(operation, key, failure))
+    }
+
+    fn failed(&self, operation: &'static str, key: Option<&Key>, failure: RequestFailure) -> Error {
         // Who gives no answer is named by the address that was tried.
         let place = match &self.inner.options.endpoint_url {
             Some(url) if failure.status.is_none() => format!("{} at {url}", self.place()),
             _ => self.place(),
         };
-        Err(Error::Request { place, key: key.cloned(), operation, failure: Box::new(failure) })
+        Error::Request { place, key: key.cloned(), operation, failure: Box::new(failure) }
     }
+}
+
+fn timeout(message: String) -> RequestFailure {
+    RequestFailure { kind: FailureKind::Timeout, code: None, status: None, message, request_id: None, region: None }
 }

@@ -6,6 +6,7 @@ mod faults;
 mod fidelity;
 mod interrupted;
 mod large;
+mod random;
 mod report;
 mod seaweedfs;
 mod second_run;
