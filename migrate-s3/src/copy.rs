@@ -11,6 +11,7 @@ use common::finding::{Finding, FindingKind, ProofLevel};
 use common::limits::ByteBudget;
 use common::progress::Progress;
 
+use crate::compare::Depth;
 use crate::digest::{self, ContentDigest, ContentHasher, EtagKind, EtagPlan, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
@@ -75,6 +76,8 @@ pub struct Route {
     pub budget: ByteBudget,
     /// The same in number, for the size of parts.
     pub memory_bytes: u64,
+    /// How a verification compares.
+    pub depth: Depth,
     /// What the target can do.
     pub capabilities: Capabilities,
     /// Multipart uploads that an earlier start left behind.
@@ -86,8 +89,8 @@ pub struct Route {
 /// What came of copying, or of comparing, one object.
 #[derive(Debug, Clone)]
 pub struct Proved {
-    /// SHA-256 of the bytes that we read from the source.
-    pub sha256: Sha,
+    /// SHA-256 of the bytes that we read from the source, where we read it.
+    pub sha256: Option<Sha>,
     /// SHA-256 of the bytes that we read from the target, where we read it.
     pub target_sha256: Option<Sha>,
     /// The target's ETag.
@@ -119,7 +122,7 @@ async fn copy_single(route: &Route, entry: &Entry, may_replace: bool, errand: &E
     let upload = Upload { key: &entry.key, body, sha256: digest.sha256, metadata: &head.metadata, tags: &tags };
     let put = upload.put(route, may_replace, errand).await?;
     let mut proved = Proved {
-        sha256: digest.sha256,
+        sha256: Some(digest.sha256),
         target_sha256: None,
         target_etag: put.etag,
         target_checksum: put.checksum,
@@ -335,7 +338,7 @@ pub async fn reread(route: &Route, key: &Key, size: u64, proved: &mut Proved, er
     let wanted = Wanted { key, etag: &proved.target_etag, size };
     read(&route.target, wanted, 0..size, errand, &mut |chunk: &[u8]| hasher.update(chunk)).await?;
     let sha256 = hasher.finish().sha256;
-    if sha256 != proved.sha256 {
+    if Some(sha256) != proved.sha256 {
         return Err(damaged(&route.target, key, "what the target returns is not what was sent"));
     }
     proved.target_sha256 = Some(sha256);

@@ -14,10 +14,14 @@ pub mod copy;
 pub mod digest;
 pub mod errand;
 pub mod error;
+pub mod extra;
+pub mod failed_rows;
 pub mod journal;
 pub mod key;
+pub mod limits;
 pub mod listing;
 pub mod merge;
+pub mod merge_reports;
 pub mod metadata;
 pub mod multipart;
 pub mod outcome;
@@ -27,6 +31,7 @@ pub mod read;
 pub mod record;
 pub mod run;
 pub mod sequence;
+pub mod shard;
 pub mod state;
 pub mod store;
 pub mod timeline;
@@ -46,6 +51,7 @@ use crate::config::{Config, Request};
 pub fn main() -> ExitStatus {
     let config = match Config::of_process() {
         Ok(Request::Run(config)) => config,
+        Ok(Request::MergeReports(args)) => return merge_reports::run(&args),
         Ok(Request::Show(text)) => return common::settings::show(&text),
         Err(error) => return fail(&error),
     };

@@ -20,6 +20,7 @@ use common::settings::SettingError;
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::{Key, PlusMeans};
+use crate::limits::Limits;
 use crate::listing::Dialect;
 use crate::upload;
 
@@ -54,6 +55,7 @@ impl fmt::Display for Side {
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    limits: Limits,
 }
 
 #[derive(Debug)]
@@ -77,7 +79,19 @@ impl Store {
         let config =
             config.response_checksum_validation(ResponseChecksumValidation::WhenRequired).timeout_config(limits);
         let client = Client::from_conf(config.build());
-        Ok(Self { inner: Arc::new(Inner { side, client, url, options, dialect: OnceLock::new() }) })
+        let inner = Arc::new(Inner { side, client, url, options, dialect: OnceLock::new() });
+        Ok(Self { inner, limits: Limits::none() })
+    }
+
+    /// The same with these limits.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// How hard it may be worked.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Which side this is.
@@ -156,7 +170,10 @@ impl Store {
     {
         let mut attempts = 1;
         loop {
-            match self.call_once(operation, key, send()).await {
+            let slot = self.limits.begin().await;
+            let outcome = self.call_once(operation, key, send()).await;
+            drop(slot);
+            match outcome {
                 Err(error) if errand.again(&mut attempts, &error).await => {}
                 outcome => return outcome,
             }
@@ -179,11 +196,13 @@ impl Store {
     {
         let mut attempts = 1;
         loop {
+            let slot = self.limits.begin().await;
             let (body, watch) = upload::watched(body.clone());
             let answer = tokio::select! {
                 answer = send(body) => answer.map_err(|error| RequestFailure::new(&error)),
                 stalled = watch.stalled() => Err(timeout(stalled)),
             };
+            drop(slot);
             match answer.map_err(|failure| self.failed(operation, Some(key), failure)) {
                 Err(error) if errand.again(&mut attempts, &error).await => {}
                 outcome => return outcome,
@@ -211,6 +230,9 @@ impl Store {
     }
 
     fn failed(&self, operation: &'static str, key: Option<&Key>, failure: RequestFailure) -> Error {
+        if failure.kind == FailureKind::Throttled {
+            self.limits.throttled();
+        }
         // Who gives no answer is named by the address that was tried.
         let place = match &self.inner.options.endpoint_url {
             Some(url) if failure.status.is_none() => format!("{} at {url}", self.place()),

@@ -160,7 +160,7 @@ impl Upload {
         let target_checksum = stored.filter(|stored| *stored == digest::crc64_base64(crc));
         let target_checksum = target_checksum.map(|stored| format!("crc64nvme:{stored}"));
         Ok(Transferred::Whole(Box::new(Proved {
-            sha256: digest.sha256,
+            sha256: Some(digest.sha256),
             target_sha256: None,
             target_etag,
             target_checksum,

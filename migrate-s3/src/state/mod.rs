@@ -23,6 +23,7 @@ use crate::journal::Memory;
 use crate::key::Key;
 use crate::listing::{self, From};
 use crate::read::{Wanted, read};
+use crate::shard::Shard;
 use crate::store::{Side, Store};
 use lock::Lock;
 
@@ -52,18 +53,23 @@ enum Keeper {
 
 impl State {
     /// Opens the journal of `leg` at `location`, makes it if it is not there, and reads what it knows.
-    pub async fn open(location: &Location, leg: &Leg, errand: &Errand) -> Result<(Self, Memory), Error> {
+    pub async fn open(
+        location: &Location,
+        leg: &Leg,
+        shard: Option<Shard>,
+        errand: &Errand,
+    ) -> Result<(Self, Memory), Error> {
         let mut memory = Memory::default();
         let (place, keeper, torn_count) = match location {
             Location::Directory(directory) => {
-                let path = directory.join(format!("{}.jsonl", name(leg)));
+                let path = directory.join(format!("{}.jsonl", name(leg, shard)));
                 let unusable = |error: std::io::Error| unusable(&path.display().to_string(), &error);
                 let mut file = lock_file(open_file(&path).await.map_err(unusable)?, &path).await?;
                 let torn_count = read_file(&mut file, &mut memory).await.map_err(unusable)?;
                 (path.display().to_string(), Keeper::File(file), torn_count)
             }
             Location::S3(url) => {
-                let store = bucket_store(url, leg).await?;
+                let store = bucket_store(url, leg, shard).await?;
                 let lock = Lock::take(&store, errand).await?;
                 let torn_count = read_bucket(&store, &mut memory, errand).await?;
                 let run = format!("{:013}", Timestamp::now().as_millisecond());
@@ -75,11 +81,11 @@ impl State {
     }
 
     /// Reads what the journal of `leg` at `location` knows, and makes nothing.
-    pub async fn peek(location: &Location, leg: &Leg, errand: &Errand) -> Result<Memory, Error> {
+    pub async fn peek(location: &Location, leg: &Leg, shard: Option<Shard>, errand: &Errand) -> Result<Memory, Error> {
         let mut memory = Memory::default();
         match location {
             Location::Directory(directory) => {
-                let path = directory.join(format!("{}.jsonl", name(leg)));
+                let path = directory.join(format!("{}.jsonl", name(leg, shard)));
                 match File::open(&path).await {
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     file => {
@@ -89,7 +95,7 @@ impl State {
                 }
             }
             Location::S3(url) => {
-                read_bucket(&bucket_store(url, leg).await?, &mut memory, errand).await?;
+                read_bucket(&bucket_store(url, leg, shard).await?, &mut memory, errand).await?;
             }
         }
         Ok(memory)
@@ -151,15 +157,16 @@ fn unusable(location: &str, error: &std::io::Error) -> Error {
 }
 
 /// One journal per pair of places: two migrations may share a `--state`.
-fn name(leg: &Leg) -> String {
+fn name(leg: &Leg, shard: Option<Shard>) -> String {
     let place = |place: &Place| format!("{}{}", place.options.endpoint_url.as_deref().unwrap_or_default(), place.url);
     let text = format!("{} {}", place(&leg.source), place(&leg.target));
-    format!("journal-{}", hex::encode(&digest::sha256(text.as_bytes())[..8]))
+    let share = shard.map(|shard| format!("-{}", shard.name())).unwrap_or_default();
+    format!("journal-{}{share}", hex::encode(&digest::sha256(text.as_bytes())[..8]))
 }
 
 /// Where the journal's segments are. Reached like the target: the state is on our side, never in someone else's bucket.
-async fn bucket_store(url: &BucketUrl, leg: &Leg) -> Result<Store, Error> {
-    let url = BucketUrl { bucket: url.bucket.clone(), prefix: format!("{}{}/", url.prefix, name(leg)) };
+async fn bucket_store(url: &BucketUrl, leg: &Leg, shard: Option<Shard>) -> Result<Store, Error> {
+    let url = BucketUrl { bucket: url.bucket.clone(), prefix: format!("{}{}/", url.prefix, name(leg, shard)) };
     Ok(Store::new(Side::Target, url, leg.target.options.clone()).await?)
 }
 
