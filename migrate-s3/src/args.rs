@@ -1,6 +1,7 @@
 //! The command line and its variables; knows nothing of what they lead to.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser};
 use common::location::{BucketUrl, Location};
@@ -14,6 +15,7 @@ use crate::shard::Shard;
 /// configuration file says of the environment. The target is NEW_BUCKET, reached with the task's role. A run that is
 /// repeated goes on where it was and copies nothing twice.
 #[expect(clippy::doc_markdown, reason = "the text is --help's, where backticks would be shown")]
+#[expect(clippy::struct_excessive_bools, reason = "each of them is a flag")]
 #[derive(Debug, Clone, Parser)]
 #[command(name = "migrate-s3", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Args {
@@ -104,11 +106,23 @@ pub struct Args {
     #[arg(long, env = "SHARD", value_name = "I/N", help_heading = "Width")]
     pub shard: Option<Shard>,
 
-    /// Mebibytes of objects held in memory at the same time. Objects above 320 GB need more than the default
-    #[arg(long, env = "MEMORY_LIMIT", value_name = "MIB", default_value = "32", value_parser = clap::value_parser!(u64).range(16..=1_048_576),
+    /// Mebibytes of objects held in memory at the same time. Objects above 240 GB need more than the default
+    #[arg(long, env = "MEMORY_LIMIT", value_name = "MIB", default_value = "24", value_parser = clap::value_parser!(u64).range(16..=1_048_576),
           help_heading = "Width")]
     pub memory_limit: u64,
 }
+
+/// Adds up the reports of all shares of a migration and says whether they are the whole.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "migrate-s3 merge-reports", max_term_width = 110)]
+pub struct MergeArgs {
+    /// Directories with a `report.json`, or with one in each of their own directories
+    #[arg(required = true, value_name = "DIRECTORY")]
+    pub directories: Vec<PathBuf>,
+}
+
+/// The word that asks for [`MergeArgs`].
+pub const MERGE_REPORTS: &str = "merge-reports";
 
 impl Args {
     /// The command line as it is parsed: `--verify` takes a word here, which the shared arguments do not know.

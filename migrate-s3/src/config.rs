@@ -10,9 +10,8 @@ use common::infrastructure::{Bucket, BucketSource, Environment};
 use common::location::{BucketUrl, Location};
 use common::settings::{LogFormat, Mode, SettingError, Variables};
 
-use crate::args::Args;
+use crate::args::{Args, MERGE_REPORTS, MergeArgs};
 use crate::error::Error;
-use crate::merge_reports::MergeArgs;
 use crate::shard::Shard;
 use crate::vcap;
 
@@ -92,7 +91,7 @@ impl Config {
     /// Reads the process' command line and environment.
     pub fn of_process() -> Result<Request, Error> {
         let variables = Variables::of_process();
-        if std::env::args_os().nth(1).is_some_and(|word| word == crate::merge_reports::NAME) {
+        if std::env::args_os().nth(1).is_some_and(|word| word == MERGE_REPORTS) {
             // The first word is the program's name to the parser.
             return Ok(match MergeArgs::try_parse_from(std::env::args_os().skip(1)) {
                 Ok(args) => Request::MergeReports(args),

@@ -11,6 +11,7 @@ pub mod census;
 pub mod compare;
 pub mod config;
 pub mod copy;
+pub mod dialect;
 pub mod digest;
 pub mod errand;
 pub mod error;

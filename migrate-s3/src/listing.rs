@@ -4,12 +4,9 @@
 //! repeats or goes back is asked for again from the last good key, and a store that really lists in another order is
 //! refused with a sentence. Knows nothing of what is done with the objects. Called by `run`, `preflight`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::types::{EncodingType, Object};
 use common::tasks::TaskSet;
 use jiff::Timestamp;
@@ -17,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::errand::Errand;
 use crate::error::Error;
-use crate::key::{Key, PlusMeans};
+use crate::key::Key;
 use crate::store::Store;
 use crate::walk::Walk;
 
@@ -187,6 +184,9 @@ pub async fn first(store: &Store, errand: &Errand) -> Result<Page, Error> {
 
 /// One page of `store`'s listing; `entries_max` only for probes.
 pub async fn fetch(store: &Store, from: &From, entries_max: Option<i32>, errand: &Errand) -> Result<Page, Error> {
+    if store.lists_by_version_1() {
+        return fetch_by_version_1(store, from, entries_max, errand).await;
+    }
     let prefix = store.prefix();
     let (token, start_after) = match from {
         From::Start => (None, None),
@@ -208,11 +208,46 @@ pub async fn fetch(store: &Store, from: &From, entries_max: Option<i32>, errand:
         })
         .await?;
     let encoded = output.encoding_type() == Some(&EncodingType::Url);
-    let is_truncated = output.is_truncated == Some(true);
-    let entries = output.contents.unwrap_or_default();
-    let entries: Vec<Entry> =
-        entries.into_iter().map(|object| entry(object, store, encoded)).collect::<Result<_, _>>()?;
-    let next = match (is_truncated, output.next_continuation_token, entries.last()) {
+    let entries = entries(output.contents, store, encoded)?;
+    page(store, entries, output.is_truncated == Some(true), output.next_continuation_token)
+}
+
+/// The same for a store that knows the first version of listings only: the next page begins after the last key.
+async fn fetch_by_version_1(
+    store: &Store,
+    from: &From,
+    entries_max: Option<i32>,
+    errand: &Errand,
+) -> Result<Page, Error> {
+    let prefix = store.prefix();
+    let marker = match from {
+        From::Key(key) => key.under(prefix).as_str().map(ToOwned::to_owned),
+        From::Start | From::Token(_) => None,
+    };
+    let output = store
+        .call("ListObjects", None, errand, || {
+            store
+                .client()
+                .list_objects()
+                .bucket(store.bucket())
+                .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+                .set_marker(marker.clone())
+                .set_max_keys(entries_max)
+                .encoding_type(EncodingType::Url)
+                .send()
+        })
+        .await?;
+    let encoded = output.encoding_type() == Some(&EncodingType::Url);
+    let entries = entries(output.contents, store, encoded)?;
+    page(store, entries, output.is_truncated == Some(true), None)
+}
+
+fn entries(objects: Option<Vec<Object>>, store: &Store, encoded: bool) -> Result<Vec<Entry>, Error> {
+    objects.unwrap_or_default().into_iter().map(|object| entry(object, store, encoded)).collect()
+}
+
+fn page(store: &Store, entries: Vec<Entry>, is_truncated: bool, token: Option<String>) -> Result<Page, Error> {
+    let next = match (is_truncated, token, entries.last()) {
         (false, ..) => None,
         (true, Some(token), _) => Some(From::Token(token)),
         // It says that there is more and not where: what comes after the last key.
@@ -223,65 +258,6 @@ pub async fn fetch(store: &Store, from: &From, entries_max: Option<i32>, errand:
         }
     };
     Ok(Page { entries, next })
-}
-
-/// How a store lists, as far as it can be told by asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dialect {
-    /// How a plus in a key is written; AWS's way when the store does not tell.
-    pub plus_means: PlusMeans,
-    /// Whether it lists folder by folder instead of in byte order; see `walk`.
-    pub by_folder: bool,
-}
-
-/// Asks `store` how it lists.
-pub async fn dialect(store: &Store, errand: &Errand) -> Result<Dialect, Error> {
-    let server = ServerName::default();
-    let start_after = format!("{}{}", store.prefix(), PlusMeans::PROBE);
-    let output = store
-        .call("ListObjectsV2", None, errand, || {
-            store
-                .client()
-                .list_objects_v2()
-                .bucket(store.bucket())
-                .set_prefix((!store.prefix().is_empty()).then(|| store.prefix().to_owned()))
-                .start_after(&start_after)
-                .max_keys(1)
-                .encoding_type(EncodingType::Url)
-                .customize()
-                .interceptor(server.clone())
-                .send()
-        })
-        .await?;
-    Ok(Dialect {
-        plus_means: output.start_after().and_then(PlusMeans::of_echo).unwrap_or_default(),
-        // SeaweedFS is the one that is known to keep folders and to say who it is.
-        by_folder: server.name.lock().unwrap_or_else(PoisonError::into_inner).starts_with("SeaweedFS"),
-    })
-}
-
-/// Reads the header `Server` off the answer: the one thing that the SDK's output does not hold.
-#[derive(Debug, Clone, Default)]
-struct ServerName {
-    name: Arc<Mutex<String>>,
-}
-
-impl Intercept for ServerName {
-    fn name(&self) -> &'static str {
-        "ServerName"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if let Some(name) = context.response().headers().get("server") {
-            name.clone_into(&mut self.name.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-        Ok(())
-    }
 }
 
 pub(crate) fn entry(object: Object, store: &Store, encoded: bool) -> Result<Entry, Error> {

@@ -6,17 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
 use common::error::OperatorError as _;
 use common::exit::ExitStatus;
 use common::finding::Verdict;
 use common::report::{Report, Totals, summary};
 
+use crate::args::MergeArgs;
 use crate::error::Error;
 use crate::shard::{Listed, Shard};
-
-/// The word that asks for it.
-pub const NAME: &str = "merge-reports";
 
 /// Settings under which a share's report keeps what it listed.
 pub const SHARD: &str = "shard";
@@ -24,15 +21,6 @@ pub const SHARD: &str = "shard";
 pub const LISTED_ALL: &str = "listed by all shares";
 /// See [`SHARD`].
 pub const LISTED_OWN: &str = "listed by this share";
-
-/// Adds up the reports of all shares of a migration and says whether they are the whole.
-#[derive(Debug, Clone, Parser)]
-#[command(name = "migrate-s3 merge-reports", max_term_width = 110)]
-pub struct MergeArgs {
-    /// Directories with a `report.json`, or with one in each of their own directories
-    #[arg(required = true, value_name = "DIRECTORY")]
-    pub directories: Vec<PathBuf>,
-}
 
 /// Adds up, prints what came of it, and gives the exit status of the whole.
 pub fn run(args: &MergeArgs) -> ExitStatus {

@@ -31,7 +31,7 @@ use crate::merge_reports;
 use crate::plan::{Policy, Step, step};
 use crate::preflight::{Intent, preflight};
 use crate::record::{Ledger, Timed};
-use crate::shard::{Listed, Shard};
+use crate::shard::Share;
 use crate::state::State;
 use crate::store::{Side, Store};
 use crate::work::perform;
@@ -104,7 +104,7 @@ async fn pass(
     books.progress.begin_phase("preflight", None, None);
     let looked = preflight(&route, intent, &memory, &errand).await;
     books.checks.extend(looked.checks);
-    let share = Share { shard: config.shard, ..Share::default() };
+    let share = Share::of(config.shard);
     let pass = Pass { config, leg, route, policy, share, stop };
     match config.mode {
         // What stands in the way of a migration is no reason not to count.
@@ -151,31 +151,6 @@ struct Planner {
     share: Share,
 }
 
-/// The part of the plan that is this run's, and what was listed for it.
-#[derive(Debug, Clone, Default)]
-struct Share {
-    shard: Option<Shard>,
-    /// By all shares, and by this one.
-    listed: Arc<std::sync::Mutex<(Listed, Listed)>>,
-}
-
-impl Share {
-    /// Whether `pair` is this run's to work on.
-    fn takes(&self, pair: &Pair) -> bool {
-        let Some(shard) = self.shard else { return true };
-        let (Pair::SourceOnly(entry) | Pair::TargetOnly(entry) | Pair::Both { source: entry, .. }) = pair;
-        let is_own = shard.holds(&entry.key);
-        if !matches!(pair, Pair::TargetOnly(_)) {
-            let mut listed = self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            listed.0.add(entry);
-            if is_own {
-                listed.1.add(entry);
-            }
-        }
-        is_own
-    }
-}
-
 impl Planner {
     async fn next(&mut self) -> Option<Step> {
         loop {
@@ -217,7 +192,7 @@ impl Pass<'_> {
     /// What this share listed goes into the report, for `merge-reports`.
     fn note_share(&self, books: &mut Books) {
         if let Some(shard) = self.share.shard {
-            let (all, own) = *self.share.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let (all, own) = self.share.listed();
             for (name, text) in [
                 (merge_reports::SHARD, shard.to_string()),
                 (merge_reports::LISTED_ALL, all.to_string()),

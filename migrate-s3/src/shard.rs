@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use common::location::Location;
 use common::settings::{SettingError, Variables};
@@ -13,6 +14,7 @@ use common::settings::{SettingError, Variables};
 use crate::digest;
 use crate::key::Key;
 use crate::listing::Entry;
+use crate::merge::Pair;
 
 /// Which share of how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,42 @@ impl Shard {
     }
 }
 
+/// The part of the plan that is this run's, and what was listed for it.
+#[derive(Debug, Clone, Default)]
+pub struct Share {
+    /// `None` for all of it.
+    pub shard: Option<Shard>,
+    /// By all shares, and by this one.
+    listed: Arc<Mutex<(Listed, Listed)>>,
+}
+
+impl Share {
+    /// That of `shard`, or everything.
+    pub fn of(shard: Option<Shard>) -> Self {
+        Self { shard, ..Self::default() }
+    }
+
+    /// What was listed so far: by all shares, and by this one.
+    pub fn listed(&self) -> (Listed, Listed) {
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `pair` is this run's to work on.
+    pub fn takes(&self, pair: &Pair) -> bool {
+        let Some(shard) = self.shard else { return true };
+        let (Pair::SourceOnly(entry) | Pair::TargetOnly(entry) | Pair::Both { source: entry, .. }) = pair;
+        let is_own = shard.holds(&entry.key);
+        if !matches!(pair, Pair::TargetOnly(_)) {
+            let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+            listed.0.add(entry);
+            if is_own {
+                listed.1.add(entry);
+            }
+        }
+        is_own
+    }
+}
+
 /// The digest of a set of listed objects: their number and the sum of their hashes, which no order changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listed {
@@ -142,7 +180,9 @@ mod tests {
             keys in proptest::collection::btree_set(proptest::collection::vec(any::<u8>(), 0..8), 0..40), count in 1u32..9,
         ) {
             let (mut whole, mut sum) = (Listed::default(), Listed::default());
-            keys.iter().for_each(|key| whole.add(&entry(key)));
+            for key in &keys {
+                whole.add(&entry(key));
+            }
             for index in 0..count {
                 let (shard, mut own) = (Shard { index, count }, Listed::default());
                 keys.iter().map(|key| entry(key)).filter(|entry| shard.holds(&entry.key)).for_each(|entry| own.add(&entry));

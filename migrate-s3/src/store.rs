@@ -17,11 +17,11 @@ use common::aws::{FailureKind, RequestFailure, SideOptions};
 use common::location::BucketUrl;
 use common::settings::SettingError;
 
+use crate::dialect::Dialect;
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::{Key, PlusMeans};
 use crate::limits::Limits;
-use crate::listing::Dialect;
 use crate::upload;
 
 /// How long a store may think about a request before the head of its answer comes; finding credentials counts too.
@@ -138,6 +138,11 @@ impl Store {
     /// Whether it lists folder by folder; not until [`Self::set_dialect`] says so.
     pub fn lists_by_folder(&self) -> bool {
         self.inner.dialect.get().is_some_and(|dialect| dialect.by_folder)
+    }
+
+    /// Whether it knows the first version of listings only; not until [`Self::set_dialect`] says so.
+    pub fn lists_by_version_1(&self) -> bool {
+        self.inner.dialect.get().is_some_and(|dialect| dialect.version_1)
     }
 
     /// Settles how listings are to be read. Only the first call counts.

@@ -1,6 +1,7 @@
 //! How many requests a side takes at a time: found out, because nobody knows it beforehand.
 //!
-//! The width grows by a quarter as long as the throughput grows with it, and is halved when the store asks for patience
+//! The width grows by a quarter as long as the throughput grows with it; when it does not, a step is tried now and then
+//! and taken back if it brought nothing. It is halved when the store asks for patience
 //! (503 `SlowDown`, KMS throttling), at most once a second, because one burst of refusals is one message.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,12 +22,15 @@ const GROWTH: f64 = 1.02;
 /// What the best throughput seen is worth at the next look, so that a slow minute is not held against the store for ever.
 const MEMORY: f64 = 0.9;
 
+/// So many looks without a change, and a step is tried.
+const LOOKS_BEFORE_TRIAL: u32 = 6;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Width {
     side: &'static str,
     slots: Arc<Semaphore>,
-    width_max: usize,
+    slots_max: usize,
     state: Mutex<State>,
 }
 
@@ -39,6 +43,10 @@ struct State {
     halved_at: Option<Instant>,
     requests: u64,
     best_per_second: f64,
+    /// Looks since the last change.
+    looks: u32,
+    /// The width before a step that is being tried.
+    before_trial: Option<usize>,
 }
 
 /// Leave to make one request; giving it back is dropping it.
@@ -49,12 +57,20 @@ pub struct Slot {
 }
 
 impl Width {
-    /// Begins with half of `width_max` and goes no further than that.
-    pub fn new(side: &'static str, width_max: usize) -> Self {
-        let width = width_max.div_ceil(2);
-        let state =
-            State { width, surplus: 0, looked_at: Instant::now(), halved_at: None, requests: 0, best_per_second: 0.0 };
-        Self { side, slots: Arc::new(Semaphore::new(width)), width_max, state: Mutex::new(state) }
+    /// Begins with half of `slots_max` and goes no further than that.
+    pub fn new(side: &'static str, slots_max: usize) -> Self {
+        let width = slots_max.div_ceil(2);
+        let state = State {
+            width,
+            surplus: 0,
+            looked_at: Instant::now(),
+            halved_at: None,
+            requests: 0,
+            best_per_second: 0.0,
+            looks: 0,
+            before_trial: None,
+        };
+        Self { side, slots: Arc::new(Semaphore::new(width)), slots_max, state: Mutex::new(state) }
     }
 
     /// Waits for a slot.
@@ -71,10 +87,41 @@ impl Width {
             return;
         }
         let width = (state.width / 2).max(1);
-        state.surplus += state.width - width;
         tracing::info!(side = self.side, from = state.width, to = width, "the store asks for patience");
-        (state.width, state.halved_at, state.best_per_second) = (width, Some(Instant::now()), 0.0);
+        self.narrow(&mut state, width);
+        (state.halved_at, state.best_per_second) = (Some(Instant::now()), 0.0);
         (state.looked_at, state.requests) = (Instant::now(), 0);
+    }
+
+    fn narrow(&self, state: &mut State, width: usize) {
+        let less = state.width - width;
+        state.surplus += less - self.slots.forget_permits(less);
+        (state.width, state.looks, state.before_trial) = (width, 0, None);
+    }
+
+    fn widen(&self, state: &mut State, step: usize) {
+        let kept = step.min(state.surplus);
+        state.surplus -= kept;
+        self.slots.add_permits(step - kept);
+        state.width += step;
+        (state.looks, state.before_trial) = (0, None);
+    }
+
+    /// What `per_second` requests, when all slots are wanted, say about the width.
+    fn judge(&self, state: &mut State, per_second: f64) {
+        let step = (state.width / 4).max(1).min(self.slots_max - state.width);
+        if per_second > state.best_per_second * GROWTH {
+            self.widen(state, step);
+        } else if let Some(before) = state.before_trial {
+            self.narrow(state, before);
+        } else if state.looks >= LOOKS_BEFORE_TRIAL && step > 0 {
+            let before = state.width;
+            self.widen(state, step);
+            state.before_trial = Some(before);
+        } else {
+            state.looks += 1;
+        }
+        state.best_per_second = per_second.max(state.best_per_second * MEMORY);
     }
 
     /// A slot comes back: whether it is to be taken out of circulation.
@@ -88,15 +135,10 @@ impl Width {
         let elapsed = state.looked_at.elapsed();
         if elapsed >= LOOK_INTERVAL {
             let per_second = state.requests as f64 / elapsed.as_secs_f64();
-            let grows = per_second > state.best_per_second * GROWTH;
-            let step = (state.width / 4).max(1).min(self.width_max - state.width);
-            // Slots that nobody wants are no reason to make more.
-            if grows && step > 0 && self.slots.available_permits() == 0 {
-                state.width += step;
-                self.slots.add_permits(step);
-                tracing::debug!(side = self.side, width = state.width, "the throughput grows with the width");
+            // Slots that nobody wants are no reason to make more, and say nothing about what the store can do.
+            if self.slots.available_permits() == 0 {
+                self.judge(&mut state, per_second);
             }
-            state.best_per_second = per_second.max(state.best_per_second * MEMORY);
             (state.looked_at, state.requests) = (Instant::now(), 0);
         }
         false
@@ -150,10 +192,9 @@ mod tests {
         tokio::time::sleep(HALVING_INTERVAL).await;
         width.throttled();
         assert_eq!(width_of(&width), 8);
-        work(&width, 100).await;
-        assert!(width.slots.available_permits() >= 8, "what was taken out is {}", width.slots.available_permits());
-        work(&width, 2_000).await;
-        assert_eq!(width_of(&width), 32);
+        assert_eq!(width.slots.available_permits(), 8);
+        work(&width, 4_000).await;
+        assert!(width_of(&width) >= 24, "{}", width_of(&width));
         for _ in 0..10 {
             tokio::time::sleep(HALVING_INTERVAL).await;
             width.throttled();

@@ -153,6 +153,13 @@ async fn lifecycle(target: &Store, errand: &Errand, findings: &mut Findings) {
         Ok(output) => {
             let rules = output.rules.unwrap_or_default();
             let expiring: Vec<String> = rules.iter().filter_map(|rule| expiry(rule, target.prefix())).collect();
+            let moving: Vec<String> = rules.iter().filter_map(|rule| transition(rule, target.prefix())).collect();
+            if !moving.is_empty() {
+                let detail = format!("objects are moved {}, counted from the copy", moving.join("; "));
+                let fix = "check that this is wanted: a class that must be restored cannot be verified, and small objects \
+                    cost more there";
+                findings.add(Check::warn(format!("{name}: storage classes"), detail, fix));
+            }
             if expiring.is_empty() {
                 return findings.add(Check::pass(name, "none of them expires objects"));
             }
@@ -170,11 +177,28 @@ async fn lifecycle(target: &Store, errand: &Errand, findings: &mut Findings) {
     }
 }
 
+fn concerns(rule: &LifecycleRule, prefix: &str) -> bool {
+    let rule_prefix = rule.filter().and_then(|filter| filter.prefix()).unwrap_or_default();
+    let overlaps = rule_prefix.starts_with(prefix) || prefix.starts_with(rule_prefix);
+    rule.status() == &ExpirationStatus::Enabled && overlaps
+}
+
+/// To which classes `rule` moves objects under `prefix`, in words; `None` when it does not.
+fn transition(rule: &LifecycleRule, prefix: &str) -> Option<String> {
+    let moves: Vec<String> = rule
+        .transitions()
+        .iter()
+        .filter_map(|transition| {
+            let days = units::counted(u64::try_from(transition.days()?).ok()?, "day");
+            Some(format!("to {} after {days}", transition.storage_class()?.as_str()))
+        })
+        .collect();
+    (concerns(rule, prefix) && !moves.is_empty()).then(|| moves.join(", "))
+}
+
 /// What `rule` does to objects under `prefix`, in words; `None` when it does not expire them.
 fn expiry(rule: &LifecycleRule, prefix: &str) -> Option<String> {
-    let rule_prefix = rule.filter().and_then(|filter| filter.prefix()).unwrap_or_default();
-    let concerns = rule_prefix.starts_with(prefix) || prefix.starts_with(rule_prefix);
-    if rule.status() != &ExpirationStatus::Enabled || !concerns {
+    if !concerns(rule, prefix) {
         return None;
     }
     let expiration = rule.expiration()?;
@@ -196,5 +220,25 @@ async fn versioning(target: &Store, errand: &Errand, findings: &mut Findings) {
     if answer.is_ok_and(|output| output.status == Some(BucketVersioningStatus::Enabled)) {
         findings
             .add(Check::pass("target's versioning", "it is on: an object that is replaced stays as an older version"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::{LifecycleExpiration, Transition, TransitionStorageClass};
+
+    use super::*;
+
+    #[test]
+    fn what_a_rule_does_is_said_in_words() {
+        let transition = Transition::builder().days(90).storage_class(TransitionStorageClass::Glacier).build();
+        let rule = LifecycleRule::builder()
+            .status(ExpirationStatus::Enabled)
+            .expiration(LifecycleExpiration::builder().days(30).build())
+            .transitions(transition)
+            .build()
+            .unwrap();
+        assert_eq!(super::transition(&rule, "a/").as_deref(), Some("to GLACIER after 90 days"));
+        assert_eq!(expiry(&rule, "a/").as_deref(), Some("after 30 days"));
     }
 }

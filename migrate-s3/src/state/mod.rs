@@ -160,8 +160,8 @@ fn unusable(location: &str, error: &std::io::Error) -> Error {
 fn name(leg: &Leg, shard: Option<Shard>) -> String {
     let place = |place: &Place| format!("{}{}", place.options.endpoint_url.as_deref().unwrap_or_default(), place.url);
     let text = format!("{} {}", place(&leg.source), place(&leg.target));
-    let share = shard.map(|shard| format!("-{}", shard.name())).unwrap_or_default();
-    format!("journal-{}{share}", hex::encode(&digest::sha256(text.as_bytes())[..8]))
+    let suffix = shard.map(|shard| format!("-{}", shard.name())).unwrap_or_default();
+    format!("journal-{}{suffix}", hex::encode(&digest::sha256(text.as_bytes())[..8]))
 }
 
 /// Where the journal's segments are. Reached like the target: the state is on our side, never in someone else's bucket.

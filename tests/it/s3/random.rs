@@ -88,9 +88,9 @@ async fn kills_at_random_moments_lose_and_tear_nothing() {
         let mut running = program.spawn().await;
         tokio::time::sleep(after).await;
         if random.u8(..5) == 0 {
-            running.terminate()
+            running.terminate();
         } else {
-            running.kill()
+            running.kill();
         }
         let outcome = running.wait().await;
         println!("round {round}: after {after:?}, exit {:?}", outcome.code);
