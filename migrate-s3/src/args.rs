@@ -136,6 +136,7 @@ impl Args {
                 .default_value("false")
                 .default_missing_value("full")
                 .hide_default_value(true)
+                .hide_possible_values(true)
                 .help(VERIFY_HELP)
         })
     }
