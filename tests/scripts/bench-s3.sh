@@ -205,13 +205,13 @@ for case in ("copy", "read both sides", "nothing to do"):
     ratios.append(f"| {case} | {ours[0] / theirs[0]:.2f} | {ours[1] / theirs[1]:.2f} |")
 text = f"""# migrate-s3 beside its peers
 
-Written by `make bench-s3`; do not edit. Whole processes: wall time, CPU time (user and system), largest resident memory.
+Written by `make bench-s3`, which replaces this page. Whole processes: wall time, CPU time (user and system), largest resident memory.
 
 {int(small):,} objects of 300 B to 60 kB, {middle} of 2 MB, {large} of 100 MB, and one of {int(huge):,} MB. Two SeaweedFS servers on
 the same machine ({os.cpu_count()} cores, {model}), over loopback and HTTP, so that the servers take part of the cores. The median of
 {rounds} rounds by wall time; the old script and the large object, one round.
 
-`{rclone}` with `--transfers 32 --checkers 32 --fast-list`; `{weed.split(" linux")[0]}`. migrate-s3 takes SHA-256 of every
+`{rclone}` with `--transfers 32 --checkers 32 --fast-list`; `SeaweedFS {weed.split()[2] if len(weed.split()) > 2 else weed}`. migrate-s3 takes SHA-256 of every
 byte, keeps a journal and writes a report with a manifest; rclone does none of that.
 
 | case | program | wall, s | CPU, s | memory, MB |
