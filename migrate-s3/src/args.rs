@@ -1,8 +1,13 @@
 //! The command line and its variables; knows nothing of what they lead to.
 
-use clap::Parser;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser};
 use common::location::{BucketUrl, Location};
 use common::settings::CommonArgs;
+
+use crate::shard::Shard;
 
 /// Copies buckets out of a platform-as-a-service into their new homes and proves every byte.
 ///
@@ -10,6 +15,7 @@ use common::settings::CommonArgs;
 /// configuration file says of the environment. The target is NEW_BUCKET, reached with the task's role. A run that is
 /// repeated goes on where it was and copies nothing twice.
 #[expect(clippy::doc_markdown, reason = "the text is --help's, where backticks would be shown")]
+#[expect(clippy::struct_excessive_bools, reason = "each of them is a flag")]
 #[derive(Debug, Clone, Parser)]
 #[command(name = "migrate-s3", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Args {
@@ -58,25 +64,109 @@ pub struct Args {
     #[arg(long, env = "ALLOW_EXTRA", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "What to do")]
     pub allow_extra: bool,
 
+    /// Delete objects on the target that the source lacks, at the end of a run in which nothing failed, each looked for
+    /// on the source once more
+    #[arg(long, env = "DELETE_EXTRA", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "What to do")]
+    pub delete_extra: bool,
+
+    /// Delete nothing when more objects than this would be deleted
+    #[arg(long, env = "DELETE_MAX", value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000),
+          help_heading = "What to do")]
+    pub delete_max: u32,
+
+    /// The target bucket's name, to say that the right one is meant; a protected environment asks for it before anything is
+    /// deleted or replaced
+    #[arg(long, env = "CONFIRM", value_name = "BUCKET", help_heading = "What to do")]
+    pub confirm: Option<String>,
+
     /// Replace objects on the target that differ from the source's
     #[arg(long, env = "OVERWRITE", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "What to do")]
     pub overwrite: bool,
 
-    /// Objects worked on at the same time
+    /// Whether `--verify` was asked to believe what the stores keep; see [`Args::read`].
+    #[arg(skip)]
+    pub verify_stored: bool,
+
+    /// Objects worked on at the same time, and requests made at the same time to each side at most: how many it really is
+    /// grows while the throughput does, and is halved when a store asks for patience
     #[arg(long, env = "JOBS", value_name = "N", default_value = "32", value_parser = clap::value_parser!(u16).range(1..=512),
           help_heading = "Width")]
     pub jobs: u16,
 
-    /// Mebibytes of objects held in memory at the same time. Objects above 320 GB need more than the default
-    #[arg(long, env = "MEMORY_LIMIT", value_name = "MIB", default_value = "32", value_parser = clap::value_parser!(u64).range(16..=1_048_576),
+    /// Mebibytes of content read in a second, of all objects together
+    #[arg(long, env = "BANDWIDTH_LIMIT", value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576), help_heading = "Width")]
+    pub bandwidth_limit: Option<u64>,
+
+    /// Requests made in a second to each side
+    #[arg(long, env = "REQUESTS_PER_SECOND", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000), help_heading = "Width")]
+    pub requests_per_second: Option<u64>,
+
+    /// Work on the I-th of N shares only, counted from 0; N runs, one of each, do the whole. Also taken from
+    /// AWS_BATCH_JOB_ARRAY_INDEX and AWS_BATCH_JOB_ARRAY_SIZE, or from JOB_COMPLETION_INDEX and JOB_COMPLETIONS
+    #[arg(long, env = "SHARD", value_name = "I/N", help_heading = "Width")]
+    pub shard: Option<Shard>,
+
+    /// Mebibytes of objects held in memory at the same time. Objects above 240 GB need more than the default
+    #[arg(long, env = "MEMORY_LIMIT", value_name = "MIB", default_value = "24", value_parser = clap::value_parser!(u64).range(16..=1_048_576),
           help_heading = "Width")]
     pub memory_limit: u64,
 }
+
+/// Adds up the reports of all shares of a migration and says whether they are the whole.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "migrate-s3 merge-reports", max_term_width = 110)]
+pub struct MergeArgs {
+    /// Directories with a `report.json`, or with one in each of their own directories
+    #[arg(required = true, value_name = "DIRECTORY")]
+    pub directories: Vec<PathBuf>,
+}
+
+/// The word that asks for [`MergeArgs`].
+pub const MERGE_REPORTS: &str = "merge-reports";
+
+impl Args {
+    /// The command line as it is parsed: `--verify` takes a word here, which the shared arguments do not know.
+    pub fn command_line() -> Command {
+        Self::command().mut_arg("verify", |verify| {
+            verify
+                .action(ArgAction::Set)
+                .num_args(0..=1)
+                .require_equals(true)
+                .value_name("HOW")
+                .default_value("false")
+                .default_missing_value("full")
+                .hide_default_value(true)
+                .hide_possible_values(true)
+                .help(VERIFY_HELP)
+        })
+    }
+
+    /// Reads `words`, the program's name first, and the variables of the process.
+    pub fn read<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error> {
+        let matches = Self::command_line().try_get_matches_from(words)?;
+        let mut args = Self::from_arg_matches(&matches)?;
+        let how = matches.get_raw("verify").and_then(|mut words| words.next()).and_then(|word| word.to_str());
+        args.verify_stored = match how.unwrap_or_default() {
+            "stored" => true,
+            "" | "full" | "0" | "1" | "n" | "y" | "no" | "yes" | "f" | "t" | "off" | "on" | "false" | "true" => false,
+            other => {
+                let message = format!("--verify (VERIFY) is `full` or `stored`, not `{other}`");
+                return Err(Self::command_line().error(clap::error::ErrorKind::InvalidValue, message));
+            }
+        };
+        Ok(args)
+    }
+}
+
+const VERIFY_HELP: &str = "Compare source and target and say equal, different or not provable, item by item. Writes nothing. \
+`full` reads both sides, content and metadata; `stored` reads no content: it holds the checksums that the stores keep against \
+each other, and says where they cannot be [possible words: full, stored]";
 
 const AFTER_HELP: &str = "\
 Variables for secrets (each also as NAME_FILE, a path):
   PAAS_ACCESS_KEY_ID, PAAS_SECRET_ACCESS_KEY, PAAS_SESSION_TOKEN    the source's key pair; used for nothing else
   VCAP_SERVICES          the platform's credentials, searched for CF_SERVICE
+`migrate-s3 merge-reports DIRECTORY…` adds up the reports of all shares and says whether they are the whole.
 The target is reached with the ordinary chain: AWS_ACCESS_KEY_ID and so on, or the role of the task or the instance.
 
 Exit codes: 0 proved equal, 1 failed, 2 usage, 3 refused before any change, 4 differences, 5 cut short (run again),
@@ -84,13 +174,22 @@ Exit codes: 0 proved equal, 1 failed, 2 usage, 3 refused before any change, 4 di
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
+    fn verify_takes_a_word() {
+        let read = |word: &str| Args::read(["migrate-s3", word]);
+        let words = |word| read(word).map(|args| (args.common.verify, args.verify_stored)).unwrap();
+        assert_eq!(words("--verify"), (true, false));
+        assert_eq!(words("--verify=full"), (true, false));
+        assert_eq!(words("--verify=stored"), (true, true));
+        assert_eq!(words("--allow-extra"), (false, false));
+        assert!(read("--verify=everything").unwrap_err().to_string().contains("not `everything`"));
+    }
+
+    #[test]
     fn help_is_as_documented() {
-        let mut command = Args::command().term_width(110);
+        let mut command = Args::command_line().term_width(110);
         insta::assert_snapshot!(command.render_long_help().to_string());
     }
 }

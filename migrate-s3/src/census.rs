@@ -8,6 +8,7 @@ use common::units::{bytes, count, estimate};
 
 use crate::copy::SINGLE_BYTES_MAX;
 use crate::listing::Entry;
+use crate::multipart::part_bytes;
 use crate::plan::Step;
 
 /// Upper bounds of the histogram's classes, in bytes; above the last one is a class of its own.
@@ -37,6 +38,8 @@ pub struct Census {
     pub copy: u64,
     /// Their bytes.
     pub copy_bytes: u64,
+    /// Parts of those that are copied in parts.
+    pub copy_parts: u64,
     /// Objects that are there in the same size and would be compared.
     pub compare: u64,
     /// Objects that the journal proves equal.
@@ -68,6 +71,9 @@ impl Census {
             Step::Copy { .. } | Step::Missing { .. } => {
                 self.copy += 1;
                 self.copy_bytes += source.size;
+                if source.size > SINGLE_BYTES_MAX {
+                    self.copy_parts += source.size.div_ceil(part_bytes(source.size));
+                }
             }
             Step::Compare { .. } | Step::Verify { .. } => self.compare += 1,
             Step::Known { .. } => self.known += 1,
@@ -109,6 +115,15 @@ impl fmt::Display for Census {
         let mut line = |label: &str, value: String| writeln!(formatter, "{label:<18} {value}");
         line("source", format!("{} objects, {}", count(self.objects), bytes(self.bytes)))?;
         line("to copy", format!("{} objects, {}", count(self.copy), bytes(self.copy_bytes)))?;
+        // An object is a GET and a PUT, and a part likewise; a listing has a thousand keys on a page. Tags and heads besides.
+        let listings = self.objects.div_ceil(1000) + (self.objects + self.extra).div_ceil(1000);
+        let requests = format!(
+            "about {} GET, {} PUT, {} LIST",
+            count(self.copy + self.copy_parts + self.compare),
+            count(self.copy + self.copy_parts),
+            count(listings)
+        );
+        line("requests", requests)?;
         line("to compare", format!("{} objects that are there in the same size", count(self.compare)))?;
         line("known to be equal", format!("{} objects, by the journal", count(self.known)))?;
         line("differ in size", format!("{} objects, which need --overwrite", count(self.differ)))?;

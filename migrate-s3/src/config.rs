@@ -4,14 +4,15 @@
 
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::Parser as _;
 use common::aws::{Credentials, REGION_DEFAULT, SideOptions};
 use common::infrastructure::{Bucket, BucketSource, Environment};
 use common::location::{BucketUrl, Location};
 use common::settings::{LogFormat, Mode, SettingError, Variables};
 
-use crate::args::Args;
+use crate::args::{Args, MERGE_REPORTS, MergeArgs};
 use crate::error::Error;
+use crate::shard::Shard;
 use crate::vcap;
 
 /// A bucket and how it is reached.
@@ -45,12 +46,22 @@ pub struct Config {
     pub legs: Vec<Leg>,
     /// Objects worked on at the same time.
     pub jobs: usize,
+    /// Bytes of content read in a second.
+    pub content_per_second: Option<u64>,
+    /// Requests made in a second to each side.
+    pub requests_per_second: Option<u64>,
+    /// The share that this run works on.
+    pub shard: Option<Shard>,
     /// Bytes of objects held in memory at the same time.
     pub memory_bytes: u64,
     /// Replace what differs.
     pub overwrite: bool,
     /// Put up with objects that only the target has.
     pub allow_extra: bool,
+    /// Delete what only the target has, at most so many objects.
+    pub delete_max: Option<u32>,
+    /// Whether `--verify` holds the stores' own checksums against each other instead of reading.
+    pub verify_stored: bool,
     /// Where finished objects are recorded.
     pub state: Option<Location>,
     /// Where the report goes.
@@ -70,6 +81,8 @@ pub struct Config {
 pub enum Request {
     /// To run.
     Run(Box<Config>),
+    /// To add up the reports of shares.
+    MergeReports(MergeArgs),
     /// To show help, the version, or a mistake in the command line.
     Show(clap::Error),
 }
@@ -78,8 +91,15 @@ impl Config {
     /// Reads the process' command line and environment.
     pub fn of_process() -> Result<Request, Error> {
         let variables = Variables::of_process();
-        variables.refuse_empty(&Args::command())?;
-        match Args::try_parse() {
+        if std::env::args_os().nth(1).is_some_and(|word| word == MERGE_REPORTS) {
+            // The first word is the program's name to the parser.
+            return Ok(match MergeArgs::try_parse_from(std::env::args_os().skip(1)) {
+                Ok(args) => Request::MergeReports(args),
+                Err(shown) => Request::Show(shown),
+            });
+        }
+        variables.refuse_empty(&Args::command_line())?;
+        match Args::read(std::env::args_os()) {
             Ok(args) => Self::resolve(args, &variables).map(|config| Request::Run(Box::new(config))),
             Err(shown) => Ok(Request::Show(shown)),
         }
@@ -89,24 +109,52 @@ impl Config {
     pub fn resolve(args: Args, variables: &Variables) -> Result<Self, Error> {
         let legs = legs(&args, variables)?;
         legs.iter().try_for_each(refuse_same_place)?;
+        consent(&args, &legs)?;
+        let shard = args.shard.map_or_else(|| Shard::of_orchestrator(variables), |shard| Ok(Some(shard)))?;
+        let report_store = args.common.report_side();
         Ok(Self {
             mode: args.common.mode(),
             environment: args.common.environment,
             legs,
             jobs: usize::from(args.jobs),
             memory_bytes: args.memory_limit << 20,
+            content_per_second: args.bandwidth_limit.map(|mebibytes| mebibytes << 20),
+            requests_per_second: args.requests_per_second,
+            shard,
             overwrite: args.overwrite,
             allow_extra: args.allow_extra,
+            delete_max: args.delete_extra.then_some(args.delete_max),
+            verify_stored: args.verify_stored,
             state: args.state,
-            report: args.common.report,
-            report_store: SideOptions::of_process(
-                variables.get("REPORT_ENDPOINT_URL")?.map(Into::into),
-                variables.get("REPORT_REGION")?.map(Into::into),
-            ),
+            report: args.common.report.map(|location| shard.map_or(location.clone(), |shard| shard.place(location))),
+            report_store,
             log_format: args.common.log_format,
             progress_interval: Duration::from_secs(args.common.progress_interval),
             verbose: args.common.verbose,
         })
+    }
+}
+
+/// Whether what destroys was asked for by name where it must be.
+fn consent(args: &Args, legs: &[Leg]) -> Result<(), Error> {
+    let is_destructive = args.delete_extra || args.overwrite;
+    let environment = Environment::load(&args.common.config, args.common.environment.as_deref())?;
+    let is_protected = environment.as_ref().is_some_and(|environment| environment.protected);
+    let prefix = environment.map(|environment| environment.prefix);
+    let buckets: Vec<&str> = legs.iter().map(|leg| leg.target.url.bucket.as_str()).collect();
+    match &args.confirm {
+        Some(name) if buckets.iter().all(|bucket| bucket == name) || prefix.as_ref() == Some(name) => Ok(()),
+        Some(name) => Err(Error::Setting(SettingError::Invalid {
+            name: "--confirm (CONFIRM)".into(),
+            reason: format!("it names {name}, and the target is {}", buckets.join(" and ")),
+            how: Some("name the target bucket; of several buckets, choose one with --bucket".into()),
+        })),
+        None if is_destructive && is_protected => Err(Error::Setting(SettingError::Missing {
+            what: "--confirm (CONFIRM), which a protected environment asks for before anything is deleted or replaced,"
+                .into(),
+            how: format!("check the target, then give --confirm {}", buckets.join(" or ")),
+        })),
+        None => Ok(()),
     }
 }
 
@@ -260,7 +308,7 @@ mod tests {
     use super::*;
 
     fn resolve<const N: usize>(flags: &[&str], variables: [(&str, &str); N]) -> Result<Config, Error> {
-        let args = Args::try_parse_from(["migrate-s3"].iter().chain(flags)).unwrap();
+        let args = Args::read(["migrate-s3"].iter().chain(flags)).unwrap();
         Config::resolve(args, &Variables::from(variables))
     }
 
@@ -285,6 +333,15 @@ mod tests {
         assert_eq!(error.to_string(), "the source's key pair is not given");
         let half = resolve(&["--source", "s3://paas-csv", "--target", "s3://new-bucket"], [KEYS[0]]).unwrap_err();
         assert_eq!(half.to_string(), "the variable PAAS_SECRET_ACCESS_KEY is not given");
+    }
+
+    #[test]
+    fn a_confirmation_that_names_another_bucket_is_refused() {
+        let places = ["--source", "s3://paas-csv", "--target", "s3://new-bucket", "--delete-extra"];
+        assert_eq!(resolve(&places, KEYS).unwrap().delete_max, Some(1000));
+        let with = |name| resolve(&[&places[..], &["--confirm", name]].concat(), KEYS);
+        assert!(with("new-bucket").is_ok());
+        assert!(with("old-bucket").unwrap_err().to_string().contains("it names old-bucket"));
     }
 
     #[test]

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 use common::finding::{Finding, FindingKind, ProofLevel};
 use common::limits::ByteBudget;
 use common::progress::Progress;
 
+use crate::compare::Depth;
 use crate::digest::{self, ContentDigest, ContentHasher, EtagKind, EtagPlan, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
@@ -76,6 +76,8 @@ pub struct Route {
     pub budget: ByteBudget,
     /// The same in number, for the size of parts.
     pub memory_bytes: u64,
+    /// How a verification compares.
+    pub depth: Depth,
     /// What the target can do.
     pub capabilities: Capabilities,
     /// Multipart uploads that an earlier start left behind.
@@ -87,8 +89,8 @@ pub struct Route {
 /// What came of copying, or of comparing, one object.
 #[derive(Debug, Clone)]
 pub struct Proved {
-    /// SHA-256 of the bytes that we read from the source.
-    pub sha256: Sha,
+    /// SHA-256 of the bytes that we read from the source, where we read it.
+    pub sha256: Option<Sha>,
     /// SHA-256 of the bytes that we read from the target, where we read it.
     pub target_sha256: Option<Sha>,
     /// The target's ETag.
@@ -120,7 +122,7 @@ async fn copy_single(route: &Route, entry: &Entry, may_replace: bool, errand: &E
     let upload = Upload { key: &entry.key, body, sha256: digest.sha256, metadata: &head.metadata, tags: &tags };
     let put = upload.put(route, may_replace, errand).await?;
     let mut proved = Proved {
-        sha256: digest.sha256,
+        sha256: Some(digest.sha256),
         target_sha256: None,
         target_etag: put.etag,
         target_checksum: put.checksum,
@@ -294,13 +296,13 @@ impl Upload<'_> {
         let sha256 = digest::base64(&self.sha256);
         let md5 = (!checksums).then(|| digest::content_md5(&self.body));
         let output = target
-            .call("PutObject", Some(self.key), errand, || {
+            .send("PutObject", self.key, errand, &self.body, |body| {
                 let request = target
                     .client()
                     .put_object()
                     .bucket(target.bucket())
                     .key(&full_key)
-                    .body(ByteStream::from(self.body.clone()))
+                    .body(body)
                     .set_checksum_sha256(checksums.then(|| sha256.clone()))
                     .set_content_md5(md5.clone())
                     .set_if_none_match(is_conditional.then(|| "*".to_owned()));
@@ -336,7 +338,7 @@ pub async fn reread(route: &Route, key: &Key, size: u64, proved: &mut Proved, er
     let wanted = Wanted { key, etag: &proved.target_etag, size };
     read(&route.target, wanted, 0..size, errand, &mut |chunk: &[u8]| hasher.update(chunk)).await?;
     let sha256 = hasher.finish().sha256;
-    if sha256 != proved.sha256 {
+    if Some(sha256) != proved.sha256 {
         return Err(damaged(&route.target, key, "what the target returns is not what was sent"));
     }
     proved.target_sha256 = Some(sha256);

@@ -152,6 +152,11 @@ pub fn content_md5(bytes: &[u8]) -> String {
     STANDARD.encode(Md5::digest(bytes))
 }
 
+/// MD5 of `bytes` as ETags show it.
+pub fn md5_hex(bytes: &[u8]) -> String {
+    hex::encode(Md5::digest(bytes))
+}
+
 /// A digest as the checksum headers want it.
 pub fn base64(digest: &[u8]) -> String {
     STANDARD.encode(digest)

@@ -152,6 +152,14 @@ pub enum Error {
     /// A defect of the program.
     #[error(transparent)]
     Unbalanced(#[from] Unbalanced),
+    /// Reports of shares do not add up.
+    #[error("{place}: {what}")]
+    Merge {
+        /// The file, or all of them.
+        place: String,
+        /// Why not.
+        what: String,
+    },
     /// Someone asked us to stop.
     #[error("stopped by {}", .0.name())]
     Stopped(Signal),
@@ -245,6 +253,7 @@ impl OperatorError for Error {
             | Self::KeyNotUtf8 { .. }
             | Self::PartTooBig { .. }
             | Self::Occupied { .. }
+            | Self::Merge { .. }
             | Self::State { .. }
             | Self::Task(_)
             | Self::Unbalanced(_)
@@ -276,6 +285,7 @@ impl OperatorError for Error {
             }
             Self::Occupied { .. } => "find out who else writes to the target; --overwrite replaces what is there",
             Self::State { .. } => "check the place and the rights on it, or give another --state",
+            Self::Merge { .. } => "run the shares that are missing, all of them on the same source, then merge again",
             Self::Report(error) => return error.hint(),
             Self::TooManyFailures { .. } | Self::Stopped(_) | Self::GivenUp => {
                 "run the same command again: it goes on from here"

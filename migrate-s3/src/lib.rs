@@ -11,13 +11,18 @@ pub mod census;
 pub mod compare;
 pub mod config;
 pub mod copy;
+pub mod dialect;
 pub mod digest;
 pub mod errand;
 pub mod error;
+pub mod extra;
+pub mod failed_rows;
 pub mod journal;
 pub mod key;
+pub mod limits;
 pub mod listing;
 pub mod merge;
+pub mod merge_reports;
 pub mod metadata;
 pub mod multipart;
 pub mod outcome;
@@ -27,9 +32,11 @@ pub mod read;
 pub mod record;
 pub mod run;
 pub mod sequence;
+pub mod shard;
 pub mod state;
 pub mod store;
 pub mod timeline;
+pub mod upload;
 pub mod vcap;
 pub mod walk;
 pub mod work;
@@ -45,6 +52,7 @@ use crate::config::{Config, Request};
 pub fn main() -> ExitStatus {
     let config = match Config::of_process() {
         Ok(Request::Run(config)) => config,
+        Ok(Request::MergeReports(args)) => return merge_reports::run(&args),
         Ok(Request::Show(text)) => return common::settings::show(&text),
         Err(error) => return fail(&error),
     };

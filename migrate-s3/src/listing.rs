@@ -4,12 +4,9 @@
 //! repeats or goes back is asked for again from the last good key, and a store that really lists in another order is
 //! refused with a sentence. Knows nothing of what is done with the objects. Called by `run`, `preflight`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::types::{EncodingType, Object};
 use common::tasks::TaskSet;
 use jiff::Timestamp;
@@ -17,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::errand::Errand;
 use crate::error::Error;
-use crate::key::{Key, PlusMeans};
+use crate::key::Key;
 use crate::store::Store;
 use crate::walk::Walk;
 
@@ -26,6 +23,9 @@ const PAGES_AHEAD: usize = 2;
 
 /// How often a page that goes back is asked for again before the store's order is held to be another one.
 const DISORDER_ATTEMPTS: u32 = 3;
+
+/// So many pages in a row without an object, each promising more, are a listing that goes in circles.
+const EMPTY_PAGES_MAX: u32 = 1_000;
 
 /// An object as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,19 +47,19 @@ pub struct Entry {
 pub struct Page {
     /// The objects, strictly ascending by key, all above those of earlier pages.
     pub entries: Vec<Entry>,
-    /// Asks for the next page; `None` at the end.
-    token: Option<String>,
+    /// Where the next page begins; `None` at the end.
+    next: Option<From>,
 }
 
 impl Page {
     /// Whether the listing ends with this page.
     pub fn is_last(&self) -> bool {
-        self.token.is_none()
+        self.next.is_none()
     }
 
     /// Where the next page begins; `None` at the end.
     pub fn next(self) -> Option<From> {
-        self.token.map(From::Token)
+        self.next
     }
 }
 
@@ -121,26 +121,32 @@ async fn send_pages(
         return Ok(());
     }
     let mut last: Option<Key> = None;
-    let mut token = None;
+    let mut from = From::Start;
+    let mut empty_count = 0;
     loop {
-        let page = next_page(store, last.as_ref(), token.take(), errand).await?;
+        let page = next_page(store, last.as_ref(), from, errand).await?;
         last = page.entries.last().map(|entry| entry.key.clone()).or(last);
+        empty_count = if page.entries.is_empty() { empty_count + 1 } else { 0 };
         // The receiver is gone when the run ended early: nobody wants the rest.
         if !page.entries.is_empty() && sender.send(page.entries).await.is_err() {
             return Ok(());
         }
-        if let Some(next) = page.token {
-            token = Some(next);
-        } else {
-            end.store(true, Ordering::Release);
-            return Ok(());
+        match page.next {
+            Some(_) if empty_count == EMPTY_PAGES_MAX => {
+                let what = format!("{empty_count} empty pages in a row, each of which promises more");
+                return Err(Error::ListingBroken { place: store.place(), what });
+            }
+            Some(next) => from = next,
+            None => {
+                end.store(true, Ordering::Release);
+                return Ok(());
+            }
         }
     }
 }
 
-/// The page after `last`, asked for by `token` where there is one, and by key when the token leads astray.
-async fn next_page(store: &Store, last: Option<&Key>, token: Option<String>, errand: &Errand) -> Result<Page, Error> {
-    let mut from = token.map_or_else(|| last.cloned().map_or(From::Start, From::Key), From::Token);
+/// The page after `last`, asked for as the page before it said, and by key when that leads astray.
+async fn next_page(store: &Store, last: Option<&Key>, mut from: From, errand: &Errand) -> Result<Page, Error> {
     for attempt in 1.. {
         let page = fetch(store, &from, None, errand).await?;
         let Some((before, after)) = first_disorder(last, &page.entries) else { return Ok(page) };
@@ -172,12 +178,15 @@ pub async fn first(store: &Store, errand: &Errand) -> Result<Page, Error> {
     if store.lists_by_folder() {
         fetch(store, &From::Start, None, errand).await
     } else {
-        next_page(store, None, None, errand).await
+        next_page(store, None, From::Start, errand).await
     }
 }
 
 /// One page of `store`'s listing; `entries_max` only for probes.
 pub async fn fetch(store: &Store, from: &From, entries_max: Option<i32>, errand: &Errand) -> Result<Page, Error> {
+    if store.lists_by_version_1() {
+        return fetch_by_version_1(store, from, entries_max, errand).await;
+    }
     let prefix = store.prefix();
     let (token, start_after) = match from {
         From::Start => (None, None),
@@ -199,69 +208,56 @@ pub async fn fetch(store: &Store, from: &From, entries_max: Option<i32>, errand:
         })
         .await?;
     let encoded = output.encoding_type() == Some(&EncodingType::Url);
-    let token = output.next_continuation_token.filter(|_| output.is_truncated == Some(true));
-    let entries = output.contents.unwrap_or_default();
-    let entries = entries.into_iter().map(|object| entry(object, store, encoded)).collect::<Result<_, _>>()?;
-    Ok(Page { entries, token })
+    let entries = entries(output.contents, store, encoded)?;
+    page(store, entries, output.is_truncated == Some(true), output.next_continuation_token)
 }
 
-/// How a store lists, as far as it can be told by asking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Dialect {
-    /// How a plus in a key is written; AWS's way when the store does not tell.
-    pub plus_means: PlusMeans,
-    /// Whether it lists folder by folder instead of in byte order; see `walk`.
-    pub by_folder: bool,
-}
-
-/// Asks `store` how it lists.
-pub async fn dialect(store: &Store, errand: &Errand) -> Result<Dialect, Error> {
-    let server = ServerName::default();
-    let start_after = format!("{}{}", store.prefix(), PlusMeans::PROBE);
+/// The same for a store that knows the first version of listings only: the next page begins after the last key.
+async fn fetch_by_version_1(
+    store: &Store,
+    from: &From,
+    entries_max: Option<i32>,
+    errand: &Errand,
+) -> Result<Page, Error> {
+    let prefix = store.prefix();
+    let marker = match from {
+        From::Key(key) => key.under(prefix).as_str().map(ToOwned::to_owned),
+        From::Start | From::Token(_) => None,
+    };
     let output = store
-        .call("ListObjectsV2", None, errand, || {
+        .call("ListObjects", None, errand, || {
             store
                 .client()
-                .list_objects_v2()
+                .list_objects()
                 .bucket(store.bucket())
-                .set_prefix((!store.prefix().is_empty()).then(|| store.prefix().to_owned()))
-                .start_after(&start_after)
-                .max_keys(1)
+                .set_prefix((!prefix.is_empty()).then(|| prefix.to_owned()))
+                .set_marker(marker.clone())
+                .set_max_keys(entries_max)
                 .encoding_type(EncodingType::Url)
-                .customize()
-                .interceptor(server.clone())
                 .send()
         })
         .await?;
-    Ok(Dialect {
-        plus_means: output.start_after().and_then(PlusMeans::of_echo).unwrap_or_default(),
-        // SeaweedFS is the one that is known to keep folders and to say who it is.
-        by_folder: server.name.lock().unwrap_or_else(PoisonError::into_inner).starts_with("SeaweedFS"),
-    })
+    let encoded = output.encoding_type() == Some(&EncodingType::Url);
+    let entries = entries(output.contents, store, encoded)?;
+    page(store, entries, output.is_truncated == Some(true), None)
 }
 
-/// Reads the header `Server` off the answer: the one thing that the SDK's output does not hold.
-#[derive(Debug, Clone, Default)]
-struct ServerName {
-    name: Arc<Mutex<String>>,
+fn entries(objects: Option<Vec<Object>>, store: &Store, encoded: bool) -> Result<Vec<Entry>, Error> {
+    objects.unwrap_or_default().into_iter().map(|object| entry(object, store, encoded)).collect()
 }
 
-impl Intercept for ServerName {
-    fn name(&self) -> &'static str {
-        "ServerName"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        if let Some(name) = context.response().headers().get("server") {
-            name.clone_into(&mut self.name.lock().unwrap_or_else(PoisonError::into_inner));
+fn page(store: &Store, entries: Vec<Entry>, is_truncated: bool, token: Option<String>) -> Result<Page, Error> {
+    let next = match (is_truncated, token, entries.last()) {
+        (false, ..) => None,
+        (true, Some(token), _) => Some(From::Token(token)),
+        // It says that there is more and not where: what comes after the last key.
+        (true, None, Some(last)) if last.key.as_str().is_some() => Some(From::Key(last.key.clone())),
+        (true, None, _) => {
+            let what = "a page that promises more and does not say where it begins";
+            return Err(Error::ListingBroken { place: store.place(), what: what.into() });
         }
-        Ok(())
-    }
+    };
+    Ok(Page { entries, next })
 }
 
 pub(crate) fn entry(object: Object, store: &Store, encoded: bool) -> Result<Entry, Error> {

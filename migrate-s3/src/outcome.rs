@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::config::{Config, Leg, Place};
 use crate::error::Error;
+use crate::failed_rows::FailedRows;
 use crate::record::Ledger;
 use crate::run::{Books, run};
 
@@ -24,14 +25,15 @@ use crate::run::{Books, run};
 pub async fn run_and_report(config: &Config, shutdown: &Shutdown) -> ExitStatus {
     let started_at = Timestamp::now();
     // Opened first: a report that cannot be written must not be found out after hours of copying.
-    let writer = match open_report(config).await {
-        Ok(writer) => writer,
+    let (writer, failed_rows) = match open_report(config).await {
+        Ok(opened) => opened,
         Err(error) => return crate::fail(&error),
     };
     let mut books = Books {
         checks: Vec::new(),
-        ledger: Ledger::new(writer, config.allow_extra),
+        ledger: Ledger::new(writer, failed_rows, config.allow_extra),
         censuses: Vec::new(),
+        settings: BTreeMap::new(),
         progress: Progress::new("objects"),
         started: Instant::now(),
     };
@@ -51,10 +53,13 @@ pub async fn run_and_report(config: &Config, shutdown: &Shutdown) -> ExitStatus 
     conclude(config, books, started_at, outcome).await
 }
 
-async fn open_report(config: &Config) -> Result<Option<Writer>, Error> {
+async fn open_report(config: &Config) -> Result<(Option<Writer>, Option<FailedRows>), Error> {
     match &config.report {
-        Some(location) => Ok(Some(Writer::open(location, &config.report_store).await?)),
-        None => Ok(None),
+        Some(location) => {
+            let writer = Writer::open(location, &config.report_store).await?;
+            Ok((Some(writer), Some(FailedRows::open(location, &config.report_store).await?)))
+        }
+        None => Ok((None, None)),
     }
 }
 
@@ -73,6 +78,8 @@ async fn conclude(config: &Config, mut books: Books, started_at: Timestamp, outc
             let _ = summary::print(&format!("{name}{}\n", census.describe(config.jobs)));
         }
     }
+    let outcome = outcome.and(books.ledger.close_failed_rows().await);
+    let status = if outcome.is_err() { self::status(config, &books.ledger, &outcome) } else { status };
     let writer = books.ledger.take_writer();
     let report = report(config, &books, started_at, status, &outcome);
     let (written, status) = match write(writer, &report).await {
@@ -165,11 +172,16 @@ fn side(config: &Config, place: impl Fn(&Leg) -> &Place) -> ReportSide {
 
 fn settings(config: &Config, books: &Books) -> BTreeMap<String, String> {
     let yes_or_no = |flag: bool| if flag { "yes" } else { "no" }.to_owned();
-    let mut settings = BTreeMap::from([
+    let per_second = |limit: Option<u64>, show: fn(u64) -> String| limit.map_or_else(|| "none".into(), show);
+    let mut settings = books.settings.clone();
+    settings.extend([
+        ("bandwidth limit".to_owned(), per_second(config.content_per_second, units::bytes)),
+        ("requests per second".to_owned(), per_second(config.requests_per_second, |count| count.to_string())),
         ("jobs".to_owned(), config.jobs.to_string()),
         ("memory limit".to_owned(), units::bytes(config.memory_bytes)),
         ("overwrite".to_owned(), yes_or_no(config.overwrite)),
         ("allow extra".to_owned(), yes_or_no(config.allow_extra)),
+        ("delete extra".to_owned(), config.delete_max.map_or_else(|| "no".into(), |most| format!("at most {most}"))),
         ("state".to_owned(), config.state.as_ref().map_or_else(|| "none".into(), ToString::to_string)),
     ]);
     for (name, census) in &books.censuses {

@@ -78,6 +78,8 @@ impl Reader<'_> {
     async fn attempt(&mut self, sink: &mut (impl FnMut(&[u8]) + Send)) -> Result<(), Error> {
         let (store, wanted) = (self.store, self.wanted);
         let full_key = store.full_key(wanted.key)?;
+        // Held until the body has come: what counts is what the store is busy with.
+        let _slot = store.limits().begin().await;
         let is_whole = self.offset == 0 && self.range.end == wanted.size;
         let request = store
             .client()
@@ -108,6 +110,7 @@ impl Reader<'_> {
                     if chunk.len() as u64 > self.range.end - self.offset {
                         return Err(wanted.changed(store, "the body is longer than the listing says"));
                     }
+                    store.limits().content(chunk.len() as u64).await;
                     sink(&chunk);
                     self.offset += chunk.len() as u64;
                 }

@@ -5,6 +5,7 @@
 
 use common::error::Class;
 use common::finding::{Finding, FindingKind, Verdict};
+use common::location::BucketUrl;
 use common::report::model::LISTED_MAX;
 use common::report::{Item, ItemState, Totals, Writer};
 use serde::Serialize;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::copy::Proved;
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::failed_rows::FailedRows;
 use crate::journal;
 use crate::listing::Entry;
 use crate::state::State;
@@ -103,11 +105,12 @@ pub struct Ledger {
     writer: Option<Writer>,
     allow_extra: bool,
     failures_in_a_row: u32,
+    failed_rows: Option<FailedRows>,
 }
 
 impl Ledger {
     /// Empty books. `writer` takes the manifest.
-    pub fn new(writer: Option<Writer>, allow_extra: bool) -> Self {
+    pub fn new(writer: Option<Writer>, failed_rows: Option<FailedRows>, allow_extra: bool) -> Self {
         Self {
             totals: Totals { unit: "object".into(), ..Totals::default() },
             verdict: Verdict::Equal,
@@ -120,6 +123,15 @@ impl Ledger {
             writer,
             allow_extra,
             failures_in_a_row: 0,
+            failed_rows,
+        }
+    }
+
+    /// Completes the list of what failed, when the books are closed.
+    pub async fn close_failed_rows(&mut self) -> Result<(), Error> {
+        match self.failed_rows.take() {
+            Some(failed_rows) => failed_rows.finish().await,
+            None => Ok(()),
         }
     }
 
@@ -140,6 +152,7 @@ impl Ledger {
     pub async fn book(
         &mut self,
         timed: Timed,
+        source: &BucketUrl,
         bucket: Option<&str>,
         state: Option<&mut State>,
         errand: &Errand,
@@ -153,6 +166,9 @@ impl Ledger {
         }
         self.count(&record);
         self.timeline.add(worker, &record, start_ms, end_ms);
+        if let Some(rows) = self.failed_rows.as_mut().filter(|_| record.state == ItemState::Failed) {
+            rows.add(source, &record.entry.key).await?;
+        }
         if let Some(writer) = &mut self.writer {
             writer.manifest_line(&manifest_line(&record, bucket)).await?;
         }
@@ -238,7 +254,7 @@ fn manifest_line<'a>(record: &'a Record, bucket: Option<&'a str>) -> ManifestLin
         key: record.entry.key.to_string(),
         state: record.state,
         size: record.entry.size,
-        sha256: proved.map(|proved| hex::encode(proved.sha256)),
+        sha256: proved.and_then(|proved| proved.sha256).map(hex::encode),
         source_etag: if record.state == ItemState::TargetOnly { "" } else { &record.entry.etag },
         source_last_modified: record.entry.last_modified.filter(|_| record.state != ItemState::TargetOnly),
         target_etag: if record.state == ItemState::TargetOnly { &record.entry.etag } else { &record.target_etag },
@@ -255,10 +271,11 @@ fn manifest_line<'a>(record: &'a Record, bucket: Option<&'a str>) -> ManifestLin
 fn journal_line(record: &Record) -> Option<String> {
     let proved = record.proved.as_ref()?;
     let is_new = proved.target_checksum.is_some() || proved.target_sha256.is_some();
+    let sha256 = proved.sha256?;
     let is_done = matches!(record.state, ItemState::Copied | ItemState::Equal) && record.findings.is_empty();
     (is_done && is_new).then(|| {
         let checksum = proved.target_checksum.as_deref();
-        journal::line(&record.entry, &proved.target_etag, proved.sha256, checksum, proved.proof)
+        journal::line(&record.entry, &proved.target_etag, sha256, checksum, proved.proof)
     })
 }
 
@@ -271,7 +288,7 @@ fn item(record: &Record, bucket: Option<&str>, milliseconds: u64) -> Item {
         proof: proved.map_or(common::finding::ProofLevel::None, |proved| proved.proof),
         bytes: record.entry.size,
         rows: None,
-        digest_source: proved.map(|proved| hex::encode(proved.sha256)),
+        digest_source: proved.and_then(|proved| proved.sha256).map(hex::encode),
         digest_target: proved.and_then(|proved| proved.target_sha256).map(hex::encode),
         seconds: milliseconds as f64 / 1000.0,
         remark: record.remark.clone().or_else(|| record.failure.as_ref().map(|failure| failure.text.clone())),

@@ -16,17 +16,22 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::census::Census;
+use crate::compare::Depth;
 use crate::config::{Config, Leg};
 use crate::copy::{Capabilities, Route};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::extra::Extra;
 use crate::journal::Memory;
 use crate::key::Key;
+use crate::limits::{Limits, Pace};
 use crate::listing::Listing;
-use crate::merge::Merge;
+use crate::merge::{Merge, Pair};
+use crate::merge_reports;
 use crate::plan::{Policy, Step, step};
 use crate::preflight::{Intent, preflight};
 use crate::record::{Ledger, Timed};
+use crate::shard::Share;
 use crate::state::State;
 use crate::store::{Side, Store};
 use crate::work::perform;
@@ -49,6 +54,8 @@ pub struct Books {
     pub ledger: Ledger,
     /// What a dry run counted, by bucket.
     pub censuses: Vec<(Option<String>, Census)>,
+    /// What else is worth keeping, by name.
+    pub settings: std::collections::BTreeMap<String, String>,
     /// Counters for the display.
     pub progress: Progress,
     /// The run's start.
@@ -58,22 +65,47 @@ pub struct Books {
 /// Runs `leg` to its end, or to the first error that concerns all of it.
 pub async fn run(config: &Config, leg: &Leg, stop: &CancellationToken, books: &mut Books) -> Result<(), Error> {
     let errand = Errand::new(stop.clone());
+    let content = Arc::new(Pace::new(config.content_per_second));
+    let limits = |side| Limits::new(side, config.jobs, Pace::new(config.requests_per_second), Arc::clone(&content));
+    let source = Store::new(Side::Source, leg.source.url.clone(), leg.source.options.clone()).await?;
+    let target = Store::new(Side::Target, leg.target.url.clone(), leg.target.options.clone()).await?;
     let route = Arc::new(Route {
-        source: Store::new(Side::Source, leg.source.url.clone(), leg.source.options.clone()).await?,
-        target: Store::new(Side::Target, leg.target.url.clone(), leg.target.options.clone()).await?,
+        source: source.limited(limits("source")),
+        target: target.limited(limits("target")),
         budget: ByteBudget::new(config.memory_bytes),
         memory_bytes: config.memory_bytes,
         capabilities: Capabilities::default(),
         leftovers: std::sync::Mutex::default(),
+        depth: if config.verify_stored { Depth::Kept } else { Depth::Full },
         progress: books.progress.clone(),
     });
     let policy = Policy { verify: config.mode == Mode::Verify, overwrite: config.overwrite };
-    let intent = Intent { mode: config.mode, policy, allow_extra: config.allow_extra };
-    let (state, memory) = open_state(config, leg, &errand).await?;
+    let (mut state, memory) = open_state(config, leg, &errand).await?;
+    let outcome = pass(config, leg, stop, books, route, policy, (state.as_mut(), memory)).await;
+    // Closed however the run ended, also when it was stopped, so that the next one need not wait.
+    let closed = match &mut state {
+        Some(state) => state.close(&Errand::new(CancellationToken::new())).await,
+        None => Ok(()),
+    };
+    outcome.and(closed)
+}
+
+async fn pass(
+    config: &Config,
+    leg: &Leg,
+    stop: &CancellationToken,
+    books: &mut Books,
+    route: Arc<Route>,
+    policy: Policy,
+    (state, memory): (Option<&mut State>, Memory),
+) -> Result<(), Error> {
+    let errand = Errand::new(stop.clone());
+    let intent = Intent { mode: config.mode, policy, allow_extra: config.allow_extra || config.delete_max.is_some() };
     books.progress.begin_phase("preflight", None, None);
     let looked = preflight(&route, intent, &memory, &errand).await;
     books.checks.extend(looked.checks);
-    let pass = Pass { config, leg, route, policy, stop };
+    let share = Share::of(config.shard);
+    let pass = Pass { config, leg, route, policy, share, stop };
     match config.mode {
         // What stands in the way of a migration is no reason not to count.
         Mode::DryRun if looked.can_list => pass.count(memory, books).await.and(looked.outcome),
@@ -89,10 +121,12 @@ pub async fn run(config: &Config, leg: &Leg, stop: &CancellationToken, books: &m
 async fn open_state(config: &Config, leg: &Leg, errand: &Errand) -> Result<(Option<State>, Memory), Error> {
     match &config.state {
         Some(location) if config.mode == Mode::Migrate => {
-            let (state, memory) = State::open(location, leg, errand).await?;
+            let (state, memory) = State::open(location, leg, config.shard, errand).await?;
             Ok((Some(state), memory))
         }
-        Some(location) if config.mode == Mode::DryRun => Ok((None, State::peek(location, leg, errand).await?)),
+        Some(location) if config.mode == Mode::DryRun => {
+            Ok((None, State::peek(location, leg, config.shard, errand).await?))
+        }
         _ => Ok((None, Memory::default())),
     }
 }
@@ -103,6 +137,7 @@ struct Pass<'a> {
     leg: &'a Leg,
     route: Arc<Route>,
     policy: Policy,
+    share: Share,
     stop: &'a CancellationToken,
 }
 
@@ -113,10 +148,20 @@ struct Planner {
     merge: Merge,
     policy: Policy,
     memory: Memory,
+    share: Share,
 }
 
 impl Planner {
     async fn next(&mut self) -> Option<Step> {
+        loop {
+            let pair = self.pair().await?;
+            if self.share.takes(&pair) {
+                return Some(step(pair, self.policy, &self.memory));
+            }
+        }
+    }
+
+    async fn pair(&mut self) -> Option<Pair> {
         if self.merge.source.is_none() {
             self.merge.source = self.source.next().await;
         }
@@ -128,7 +173,7 @@ impl Planner {
         if !self.source.is_sound() || !self.target.is_sound() {
             return None;
         }
-        self.merge.take().map(|pair| step(pair, self.policy, &self.memory))
+        self.merge.take()
     }
 }
 
@@ -140,6 +185,21 @@ impl Pass<'_> {
             merge: Merge::default(),
             policy: self.policy,
             memory,
+            share: self.share.clone(),
+        }
+    }
+
+    /// What this share listed goes into the report, for `merge-reports`.
+    fn note_share(&self, books: &mut Books) {
+        if let Some(shard) = self.share.shard {
+            let (all, own) = self.share.listed();
+            for (name, text) in [
+                (merge_reports::SHARD, shard.to_string()),
+                (merge_reports::LISTED_ALL, all.to_string()),
+                (merge_reports::LISTED_OWN, own.to_string()),
+            ] {
+                books.settings.insert(name.into(), text);
+            }
         }
     }
 
@@ -166,7 +226,7 @@ impl Pass<'_> {
     }
 
     /// The migration and the verification.
-    async fn work(&self, memory: Memory, mut state: Option<State>, books: &mut Books) -> Result<(), Error> {
+    async fn work(&self, memory: Memory, mut state: Option<&mut State>, books: &mut Books) -> Result<(), Error> {
         let phase = if self.policy.verify { "verify" } else { "copy" };
         books.progress.begin_phase(phase, None, None);
         let mut tasks = TaskSet::new(self.stop);
@@ -191,25 +251,48 @@ impl Pass<'_> {
         let token = tasks.token();
         let bucket = self.leg.name.as_deref().filter(|_| self.config.legs.len() > 1);
         let ledger = &mut books.ledger;
+        let source = &self.leg.source.url;
+        let mut extra = Extra::new(self.config, self.leg).filter(|_| !self.policy.verify);
         let booking = async {
             let mut outcome = Ok(());
             while let Some(timed) = booked.recv().await {
-                let booked = ledger.book(timed, bucket, state.as_mut(), &errand).await;
-                if outcome.is_ok() && booked.is_err() {
-                    // What is in flight is still booked, so that the books say what was done.
-                    token.cancel();
-                    outcome = booked;
+                let now = match &mut extra {
+                    Some(extra) => extra.hold(timed, self.route.target.prefix()),
+                    None => vec![timed],
+                };
+                for timed in now {
+                    let booked = ledger.book(timed, source, bucket, state.as_deref_mut(), &errand).await;
+                    if outcome.is_ok() && booked.is_err() {
+                        // What is in flight is still booked, so that the books say what was done.
+                        token.cancel();
+                        outcome = booked;
+                    }
                 }
-            }
-            if let Some(state) = &mut state {
-                let flushed = state.flush(&errand).await;
-                outcome = outcome.and(flushed);
             }
             outcome
         };
         let (worked, booked) = tokio::join!(tasks.join(), booking);
-        worked.and(booked)?;
+        let outcome = worked.and(booked);
+        if let Some(extra) = &mut extra {
+            self.delete(extra, outcome.is_ok() && !self.stop.is_cancelled(), books).await?;
+        }
+        outcome?;
+        self.note_share(books);
         self.note_leftovers(&mut books.ledger);
+        Ok(())
+    }
+
+    /// Deletes what only the target has, if everything else went well; books it either way.
+    async fn delete(&self, extra: &mut Extra, is_done: bool, books: &mut Books) -> Result<(), Error> {
+        let errand = Errand::new(self.stop.clone());
+        let is_clean = is_done && books.ledger.totals.failed == 0;
+        let bucket = self.leg.name.as_deref().filter(|_| self.config.legs.len() > 1);
+        if extra.is_over() {
+            tracing::warn!("more objects are only on the target than --delete-max allows; none of them was deleted");
+        }
+        for timed in extra.finish(&self.route, is_clean, &errand).await {
+            books.ledger.book(timed, &self.leg.source.url, bucket, None, &errand).await?;
+        }
         Ok(())
     }
 

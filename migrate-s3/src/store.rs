@@ -9,19 +9,29 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::ResponseChecksumValidation;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
 use common::aws::{FailureKind, RequestFailure, SideOptions};
 use common::location::BucketUrl;
 use common::settings::SettingError;
 
+use crate::dialect::Dialect;
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::{Key, PlusMeans};
-use crate::listing::Dialect;
+use crate::limits::Limits;
+use crate::upload;
 
-/// The limit of a request with its answer's head. Longer than the client's own read limit, which is the one that
-/// should strike: this one is for what that does not see, such as finding credentials.
-const CALL_TIMEOUT: Duration = Duration::from_secs(150);
+/// How long a store may think about a request before the head of its answer comes; finding credentials counts too.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The same for [`COMPLETION`]: S3 takes minutes to put thousands of parts together.
+const COMPLETION_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// The one operation that takes its time.
+const COMPLETION: &str = "CompleteMultipartUpload";
 
 /// Which side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +55,7 @@ impl fmt::Display for Side {
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    limits: Limits,
 }
 
 #[derive(Debug)]
@@ -61,10 +72,26 @@ impl Store {
     pub async fn new(side: Side, url: BucketUrl, options: SideOptions) -> Result<Self, SettingError> {
         let client = common::aws::s3_client(&options).await?;
         // Bodies are checked here, against what is hashed anyway; the SDK would hash them a second time.
+        // Time limits are those of `call_once` and of `upload`: the SDK's own counts a body that is being sent, however
+        // well it moves.
+        let limits = TimeoutConfig::builder().connect_timeout(common::aws::CONNECT_TIMEOUT).build();
+        let config = client.config().to_builder();
         let config =
-            client.config().to_builder().response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            config.response_checksum_validation(ResponseChecksumValidation::WhenRequired).timeout_config(limits);
         let client = Client::from_conf(config.build());
-        Ok(Self { inner: Arc::new(Inner { side, client, url, options, dialect: OnceLock::new() }) })
+        let inner = Arc::new(Inner { side, client, url, options, dialect: OnceLock::new() });
+        Ok(Self { inner, limits: Limits::none() })
+    }
+
+    /// The same with these limits.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// How hard it may be worked.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Which side this is.
@@ -113,6 +140,11 @@ impl Store {
         self.inner.dialect.get().is_some_and(|dialect| dialect.by_folder)
     }
 
+    /// Whether it knows the first version of listings only; not until [`Self::set_dialect`] says so.
+    pub fn lists_by_version_1(&self) -> bool {
+        self.inner.dialect.get().is_some_and(|dialect| dialect.version_1)
+    }
+
     /// Settles how listings are to be read. Only the first call counts.
     pub fn set_dialect(&self, dialect: Dialect) {
         let _ = self.inner.dialect.set(dialect);
@@ -143,7 +175,40 @@ impl Store {
     {
         let mut attempts = 1;
         loop {
-            match self.call_once(operation, key, send()).await {
+            let slot = self.limits.begin().await;
+            let outcome = self.call_once(operation, key, send()).await;
+            drop(slot);
+            match outcome {
+                Err(error) if errand.again(&mut attempts, &error).await => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The same for a request that carries `body`, which `send` is given in a form that is watched: it may take as long as
+    /// it moves, and is given up when it does not.
+    pub async fn send<T, E, F>(
+        &self,
+        operation: &'static str,
+        key: &Key,
+        errand: &Errand,
+        body: &Bytes,
+        send: impl Fn(ByteStream) -> F,
+    ) -> Result<T, Error>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        F: Future<Output = Result<T, SdkError<E>>>,
+    {
+        let mut attempts = 1;
+        loop {
+            let slot = self.limits.begin().await;
+            let (body, watch) = upload::watched(body.clone());
+            let answer = tokio::select! {
+                answer = send(body) => answer.map_err(|error| RequestFailure::new(&error)),
+                stalled = watch.stalled() => Err(timeout(stalled)),
+            };
+            drop(slot);
+            match answer.map_err(|failure| self.failed(operation, Some(key), failure)) {
                 Err(error) if errand.again(&mut attempts, &error).await => {}
                 outcome => return outcome,
             }
@@ -160,23 +225,28 @@ impl Store {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let failure = match tokio::time::timeout(CALL_TIMEOUT, answer).await {
+        let limit = if operation == COMPLETION { COMPLETION_TIMEOUT } else { ANSWER_TIMEOUT };
+        let failure = match tokio::time::timeout(limit, answer).await {
             Ok(Ok(output)) => return Ok(output),
             Ok(Err(error)) => RequestFailure::new(&error),
-            Err(_) => RequestFailure {
-                kind: FailureKind::Timeout,
-                code: None,
-                status: None,
-                message: format!("no answer within {} s", CALL_TIMEOUT.as_secs()),
-                request_id: None,
-                region: None,
-            },
+            Err(_) => timeout(format!("no answer within {} s", limit.as_secs())),
         };
+        Err(self.failed(operation, key, failure))
+    }
+
+    fn failed(&self, operation: &'static str, key: Option<&Key>, failure: RequestFailure) -> Error {
+        if failure.kind == FailureKind::Throttled {
+            self.limits.throttled();
+        }
         // Who gives no answer is named by the address that was tried.
         let place = match &self.inner.options.endpoint_url {
             Some(url) if failure.status.is_none() => format!("{} at {url}", self.place()),
             _ => self.place(),
         };
-        Err(Error::Request { place, key: key.cloned(), operation, failure: Box::new(failure) })
+        Error::Request { place, key: key.cloned(), operation, failure: Box::new(failure) }
     }
+}
+
+fn timeout(message: String) -> RequestFailure {
+    RequestFailure { kind: FailureKind::Timeout, code: None, status: None, message, request_id: None, region: None }
 }

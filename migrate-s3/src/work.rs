@@ -85,11 +85,11 @@ async fn attempt(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result
         }
         Step::Verify { source, target } if source.size != target.size => Ok(size_differs(&source, &target)),
         Step::Verify { source, target } => {
-            Ok(Outcome::of_proved(ItemState::Equal, compare(route, &source, &target, Depth::Full, errand).await?))
+            Ok(Outcome::of_proved(ItemState::Equal, compare(route, &source, &target, route.depth, errand).await?))
         }
         Step::Known { target, known, .. } => {
             let proved = Proved {
-                sha256: known.sha256,
+                sha256: Some(known.sha256),
                 target_sha256: None,
                 target_etag: target.etag,
                 target_checksum: None,

@@ -24,8 +24,8 @@ use crate::sequence::Sequence;
 mod leftovers;
 mod part;
 
-pub use leftovers::Leftovers;
-use leftovers::{abort_leftovers, abort_own};
+pub use leftovers::{Leftovers, abort_other, list_uploads};
+use leftovers::{abort_doubles, abort_leftovers, abort_own};
 use part::{Held, Part, Sent};
 
 /// S3's limit on the number of parts of an object ("Amazon S3 multipart upload limits").
@@ -111,6 +111,7 @@ impl Upload {
         let target = &route.target;
         let full_key = target.full_key(&entry.key)?;
         let checksums = route.capabilities.checksums();
+        let retries_before = errand.retries();
         let output = target
             .call("CreateMultipartUpload", Some(&entry.key), errand, || {
                 let request = target
@@ -125,6 +126,9 @@ impl Upload {
             })
             .await?;
         let id = output.upload_id.unwrap_or_default();
+        if errand.retries() > retries_before {
+            abort_doubles(route, &entry.key, &id, errand).await;
+        }
         Ok(Self { route: Arc::clone(route), errand: Arc::clone(errand), entry: entry.clone(), full_key, id, checksums })
     }
 
@@ -156,7 +160,7 @@ impl Upload {
         let target_checksum = stored.filter(|stored| *stored == digest::crc64_base64(crc));
         let target_checksum = target_checksum.map(|stored| format!("crc64nvme:{stored}"));
         Ok(Transferred::Whole(Box::new(Proved {
-            sha256: digest.sha256,
+            sha256: Some(digest.sha256),
             target_sha256: None,
             target_etag,
             target_checksum,
@@ -229,6 +233,11 @@ impl Upload {
             let is_conditional = !may_replace && capabilities.conditional_writes();
             match self.complete_once(parts.clone(), crc, is_conditional).await {
                 Err(error) if is_conditional && error.is_unsupported() => capabilities.without_conditional_writes(),
+                Err(error) if is_conditional && error.is_precondition() && self.errand.retries() > 0 => {
+                    // Taken by our own attempt whose answer was lost, if the content says so.
+                    let occupied = || Error::Occupied { place: self.route.target.place(), key: self.entry.key.clone() };
+                    return self.confirm(crc, occupied()).await;
+                }
                 Err(error) if is_conditional && error.is_precondition() => {
                     return Err(Error::Occupied { place: self.route.target.place(), key: self.entry.key.clone() });
                 }

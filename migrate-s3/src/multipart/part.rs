@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 use common::limits::BytePermit;
 
@@ -61,7 +60,7 @@ impl Part {
         let crc = self.checksums.then(|| digest::crc64_base64(crc));
         let md5 = (!self.checksums).then(|| digest::content_md5(body));
         let output = target
-            .call("UploadPart", Some(&self.entry.key), &self.errand, || {
+            .send("UploadPart", &self.entry.key, &self.errand, body, |body| {
                 target
                     .client()
                     .upload_part()
@@ -69,7 +68,7 @@ impl Part {
                     .key(&self.full_key)
                     .upload_id(&self.upload_id)
                     .part_number(self.number)
-                    .body(ByteStream::from(body.clone()))
+                    .body(body)
                     .set_checksum_crc64_nvme(crc.clone())
                     .set_content_md5(md5.clone())
                     .customize()

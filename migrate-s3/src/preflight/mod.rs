@@ -12,6 +12,7 @@ use common::report::{Check, CheckOutcome};
 use common::settings::Mode;
 
 use crate::copy::Route;
+use crate::dialect;
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::journal::Memory;
@@ -51,6 +52,13 @@ impl Findings {
         self.add(Check::fail(name, sentence(error), fix(error)));
     }
 
+    /// Adds what was found out at the same time.
+    fn extend(&mut self, other: Self) {
+        let may_pass = |findings: &Self| findings.transient || findings.failed().next().is_none();
+        self.transient = (self.transient || other.transient) && may_pass(self) && may_pass(&other);
+        self.checks.extend(other.checks);
+    }
+
     fn failed(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().filter(|check| check.outcome == CheckOutcome::Fail)
     }
@@ -86,14 +94,26 @@ pub async fn preflight(route: &Route, intent: Intent, memory: &Memory, errand: &
 
 /// Whether both sides can be listed.
 async fn look(route: &Route, intent: Intent, memory: &Memory, errand: &Errand, findings: &mut Findings) -> bool {
-    let source_page = first_page(&route.source, errand, findings).await;
-    if let Some(page) = &source_page {
-        source::check(&route.source, page, errand, findings).await;
-    }
-    let target_page = first_page(&route.target, errand, findings).await;
-    if target_page.is_some() {
-        target::check(route, intent.mode, errand, findings).await;
-    }
+    // Both sides at the same time: what a second run with nothing to do takes is mostly this.
+    let (mut of_source, mut of_target) = (Findings::default(), Findings::default());
+    let (source_page, target_page) = futures::join!(
+        async {
+            let page = first_page(&route.source, errand, &mut of_source).await;
+            if let Some(page) = &page {
+                source::check(&route.source, page, errand, &mut of_source).await;
+            }
+            page
+        },
+        async {
+            let page = first_page(&route.target, errand, &mut of_target).await;
+            if page.is_some() {
+                target::check(route, intent.mode, errand, &mut of_target).await;
+            }
+            page
+        }
+    );
+    findings.extend(of_source);
+    findings.extend(of_target);
     let (Some(source), Some(target)) = (source_page, target_page) else { return false };
     both::check(route, &source, &target, intent, memory, findings);
     true
@@ -104,7 +124,7 @@ async fn look(route: &Route, intent: Intent, memory: &Memory, errand: &Errand, f
 async fn first_page(store: &Store, errand: &Errand, findings: &mut Findings) -> Option<Page> {
     let name = format!("{} can be listed", store.side());
     let page = async {
-        store.set_dialect(listing::dialect(store, errand).await?);
+        store.set_dialect(dialect::dialect(store, errand).await?);
         listing::first(store, errand).await
     };
     match page.await {

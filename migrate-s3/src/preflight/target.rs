@@ -1,6 +1,5 @@
 //! What preflight asks the target: may we write, does it keep checksums, what will it do with what we write?
 
-use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use aws_sdk_s3::primitives::ByteStream;
@@ -16,10 +15,11 @@ use crate::digest;
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::Key;
+use crate::multipart;
 use crate::store::Store;
 
-/// Uploads left behind by others than us may be many; these are enough to find ours.
-const LEFTOVERS_MAX: usize = 10_000;
+/// What the keys of probes begin with. One that a killed run left behind is ours whoever began it.
+const PROBE: &str = ".migrate-s3-probe-";
 
 /// Checks the target. Only a migration tries to write.
 pub(super) async fn check(route: &Route, mode: Mode, errand: &Errand, findings: &mut Findings) {
@@ -42,6 +42,10 @@ pub(super) async fn check(route: &Route, mode: Mode, errand: &Errand, findings: 
 async fn probe(route: &Route, errand: &Errand, findings: &mut Findings) {
     let name = "target can be written";
     let mut outcome = try_upload(&route.target, true, errand).await;
+    if outcome.as_ref().is_err_and(Error::is_not_found) {
+        // Another run at the same target took it for one that was left behind.
+        outcome = try_upload(&route.target, true, errand).await;
+    }
     if outcome.as_ref().is_err_and(Error::is_unsupported) {
         outcome = try_upload(&route.target, false, errand).await;
     }
@@ -67,7 +71,7 @@ async fn probe(route: &Route, errand: &Errand, findings: &mut Findings) {
 
 /// Whether the target returned the checksum that the part was sent with.
 async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<bool, Error> {
-    let key = Key::from(format!(".migrate-s3-probe-{}", uuid::Uuid::new_v4()).as_str());
+    let key = Key::from(format!("{PROBE}{}", uuid::Uuid::new_v4()).as_str());
     let full_key = target.full_key(&key)?;
     let begun = target
         .call("CreateMultipartUpload", Some(&key), errand, || {
@@ -110,9 +114,18 @@ async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<
 /// Finds multipart uploads that an earlier start was killed over; each is aborted when its object's turn comes.
 async fn leftovers(route: &Route, errand: &Errand, findings: &mut Findings) {
     let name = "target's unfinished uploads";
-    match list_uploads(&route.target, errand).await {
-        Ok(uploads) if uploads.is_empty() => findings.add(Check::pass(name, "there are none")),
-        Ok(uploads) => {
+    match multipart::list_uploads(&route.target, route.target.prefix(), errand).await {
+        Ok(mut uploads) => {
+            let probes: Vec<Key> =
+                uploads.keys().filter(|key| key.as_bytes().starts_with(PROBE.as_bytes())).cloned().collect();
+            for key in probes {
+                for id in uploads.remove(&key).unwrap_or_default() {
+                    multipart::abort_other(route, &key, &id, errand).await;
+                }
+            }
+            if uploads.is_empty() {
+                return findings.add(Check::pass(name, "there are none"));
+            }
             let count = uploads.values().map(Vec::len).sum::<usize>() as u64;
             let detail = format!(
                 "{}: those of objects that are copied again are aborted first",
@@ -128,39 +141,6 @@ async fn leftovers(route: &Route, errand: &Errand, findings: &mut Findings) {
     }
 }
 
-async fn list_uploads(target: &Store, errand: &Errand) -> Result<HashMap<Key, Vec<String>>, Error> {
-    let mut uploads: HashMap<Key, Vec<String>> = HashMap::new();
-    let (mut key_marker, mut id_marker) = (None::<String>, None::<String>);
-    let mut count = 0;
-    loop {
-        let page = target
-            .call("ListMultipartUploads", None, errand, || {
-                target
-                    .client()
-                    .list_multipart_uploads()
-                    .bucket(target.bucket())
-                    .set_prefix((!target.prefix().is_empty()).then(|| target.prefix().to_owned()))
-                    .set_key_marker(key_marker.clone())
-                    .set_upload_id_marker(id_marker.clone())
-                    .send()
-            })
-            .await?;
-        for upload in page.uploads.unwrap_or_default() {
-            let key = upload.key.and_then(|key| Key::from(key.as_str()).below(target.prefix()));
-            if let (Some(key), Some(id)) = (key, upload.upload_id) {
-                uploads.entry(key).or_default().push(id);
-                count += 1;
-            }
-        }
-        // A marker that does not move would go round for ever.
-        let next = (page.next_key_marker, page.next_upload_id_marker);
-        if page.is_truncated != Some(true) || count >= LEFTOVERS_MAX || next == (key_marker, id_marker) {
-            return Ok(uploads);
-        }
-        (key_marker, id_marker) = next;
-    }
-}
-
 /// Rules that would expire what is copied: copying gives every object a new age.
 async fn lifecycle(target: &Store, errand: &Errand, findings: &mut Findings) {
     let name = "target's lifecycle rules";
@@ -173,6 +153,13 @@ async fn lifecycle(target: &Store, errand: &Errand, findings: &mut Findings) {
         Ok(output) => {
             let rules = output.rules.unwrap_or_default();
             let expiring: Vec<String> = rules.iter().filter_map(|rule| expiry(rule, target.prefix())).collect();
+            let moving: Vec<String> = rules.iter().filter_map(|rule| transition(rule, target.prefix())).collect();
+            if !moving.is_empty() {
+                let detail = format!("objects are moved {}, counted from the copy", moving.join("; "));
+                let fix = "check that this is wanted: a class that must be restored cannot be verified, and small objects \
+                    cost more there";
+                findings.add(Check::warn(format!("{name}: storage classes"), detail, fix));
+            }
             if expiring.is_empty() {
                 return findings.add(Check::pass(name, "none of them expires objects"));
             }
@@ -190,11 +177,28 @@ async fn lifecycle(target: &Store, errand: &Errand, findings: &mut Findings) {
     }
 }
 
+fn concerns(rule: &LifecycleRule, prefix: &str) -> bool {
+    let rule_prefix = rule.filter().and_then(|filter| filter.prefix()).unwrap_or_default();
+    let overlaps = rule_prefix.starts_with(prefix) || prefix.starts_with(rule_prefix);
+    rule.status() == &ExpirationStatus::Enabled && overlaps
+}
+
+/// To which classes `rule` moves objects under `prefix`, in words; `None` when it does not.
+fn transition(rule: &LifecycleRule, prefix: &str) -> Option<String> {
+    let moves: Vec<String> = rule
+        .transitions()
+        .iter()
+        .filter_map(|transition| {
+            let days = units::counted(u64::try_from(transition.days()?).ok()?, "day");
+            Some(format!("to {} after {days}", transition.storage_class()?.as_str()))
+        })
+        .collect();
+    (concerns(rule, prefix) && !moves.is_empty()).then(|| moves.join(", "))
+}
+
 /// What `rule` does to objects under `prefix`, in words; `None` when it does not expire them.
 fn expiry(rule: &LifecycleRule, prefix: &str) -> Option<String> {
-    let rule_prefix = rule.filter().and_then(|filter| filter.prefix()).unwrap_or_default();
-    let concerns = rule_prefix.starts_with(prefix) || prefix.starts_with(rule_prefix);
-    if rule.status() != &ExpirationStatus::Enabled || !concerns {
+    if !concerns(rule, prefix) {
         return None;
     }
     let expiration = rule.expiration()?;
@@ -216,5 +220,25 @@ async fn versioning(target: &Store, errand: &Errand, findings: &mut Findings) {
     if answer.is_ok_and(|output| output.status == Some(BucketVersioningStatus::Enabled)) {
         findings
             .add(Check::pass("target's versioning", "it is on: an object that is replaced stays as an older version"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::{LifecycleExpiration, Transition, TransitionStorageClass};
+
+    use super::*;
+
+    #[test]
+    fn what_a_rule_does_is_said_in_words() {
+        let transition = Transition::builder().days(90).storage_class(TransitionStorageClass::Glacier).build();
+        let rule = LifecycleRule::builder()
+            .status(ExpirationStatus::Enabled)
+            .expiration(LifecycleExpiration::builder().days(30).build())
+            .transitions(transition)
+            .build()
+            .unwrap();
+        assert_eq!(super::transition(&rule, "a/").as_deref(), Some("to GLACIER after 90 days"));
+        assert_eq!(expiry(&rule, "a/").as_deref(), Some("after 30 days"));
     }
 }

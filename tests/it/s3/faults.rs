@@ -191,3 +191,39 @@ async fn a_large_object_that_cannot_be_read_well_is_never_stored() {
     assert_totals(&estate.migrate(0).await, [1, 1, 0, 0]);
     estate.assert_same();
 }
+
+#[tokio::test]
+async fn a_listing_that_does_not_say_where_it_goes_on_loses_nothing() {
+    let estate = Estate::new().await;
+    for index in 0..2_500 {
+        estate.put(&format!("key {index:04}"), "x");
+    }
+    estate.server.inject(FaultRule::new(Fault::NoToken).bucket(SOURCE).on("ListObjectsV2").skip(2));
+    let outcome = estate.migrate(0).await;
+    assert_totals(&outcome, [2_500, 2_500, 0, 0]);
+    estate.assert_same();
+}
+
+#[tokio::test]
+async fn a_limit_on_requests_is_kept() {
+    let estate = Estate::new().await;
+    for index in 0..60 {
+        estate.put(&format!("key {index}"), "x");
+    }
+    let outcome = run(&estate.program().args(["--requests-per-second", "20", "--bandwidth-limit", "1"]), 0).await;
+    assert!(outcome.elapsed.as_secs_f64() > 2.5, "sixty requests to each side took {:?}", outcome.elapsed);
+    estate.assert_same();
+}
+
+#[tokio::test]
+async fn stores_that_know_the_first_version_of_listings_only_are_listed() {
+    let estate = Estate::new().await;
+    for index in 0..2_500 {
+        estate.put(&format!("key {index:04}"), "x");
+    }
+    estate.server.inject(FaultRule::fail(501, "NotImplemented").on("ListObjectsV2"));
+    let outcome = estate.migrate(0).await;
+    assert_totals(&outcome, [2_500, 2_500, 0, 0]);
+    estate.assert_same();
+    assert_totals(&estate.migrate(0).await, [2_500, 0, 2_500, 0]);
+}

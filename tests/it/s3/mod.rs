@@ -2,13 +2,17 @@
 
 mod bad_input;
 mod environment;
+mod extra;
 mod faults;
 mod fidelity;
 mod interrupted;
 mod large;
+mod many;
+mod random;
 mod report;
 mod seaweedfs;
 mod second_run;
+mod shards;
 mod state;
 mod verify;
 

@@ -54,3 +54,36 @@ async fn people_get_a_table_and_no_secret() {
     let loud = run(&estate.program().env("LOG_FORMAT", "text").args(["-v", "-v"]), 0).await;
     loud.assert_without(&["AKIASOURCE:", "Signature="]);
 }
+
+#[tokio::test]
+async fn the_manifest_feeds_sha256sum_and_failures_are_a_manifest() {
+    // GIVEN a report of a migration in which one object failed
+    let estate = Estate::new().await;
+    for key in ["a b.csv", "folder/ünï.csv", "fails, alas"] {
+        estate.put(key, format!("content of {key}"));
+    }
+    estate.server.inject(FaultRule::fail(403, "AccessDenied").bucket(SOURCE).on("GetObject").key("fails, alas"));
+    let directory = tempfile::tempdir().unwrap();
+    let report = directory.path().join("report");
+    run(&estate.program().env("REPORT", report.to_str().unwrap()), 4).await;
+    // THEN what failed is a manifest of S3 Batch Operations
+    let failed = std::fs::read_to_string(report.join("failed.csv")).unwrap();
+    assert_eq!(failed, format!("{SOURCE},fails%2C%20alas\n"));
+    // AND the command of the documentation checks the target's objects, fetched by any other tool
+    for key in estate.server.keys(TARGET) {
+        let path = directory.path().join(&key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, estate.server.get(TARGET, &key).unwrap().body).unwrap();
+    }
+    let manifest = zstd::decode_all(&std::fs::read(report.join("manifest.jsonl.zst")).unwrap()[..]).unwrap();
+    let lines = manifest.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let lines = lines.map(|line| serde_json::from_slice::<serde_json::Value>(line).unwrap());
+    let sums: Vec<String> = lines
+        .filter(|line| line["sha256"].is_string())
+        .map(|line| format!("{}  {}\n", line["sha256"].as_str().unwrap(), line["key"].as_str().unwrap()))
+        .collect();
+    assert_eq!(sums.len(), 2);
+    std::fs::write(directory.path().join("sums"), sums.concat()).unwrap();
+    let check = Command::new("sha256sum").args(["--check", "--quiet", "sums"]).current_dir(directory.path()).status();
+    assert!(check.unwrap().success());
+}

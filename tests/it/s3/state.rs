@@ -1,6 +1,8 @@
 //! `--state`: a second pass reads only what changed, and may replace what this migration wrote.
 
-use tests::s3_server::NewObject;
+use std::time::Duration;
+
+use tests::s3_server::{Fault, FaultRule, NewObject};
 
 use super::{Estate, SOURCE, TARGET, assert_totals, run};
 
@@ -54,4 +56,52 @@ async fn a_journal_that_cannot_be_kept_stops_the_run_before_it_begins() {
     let outcome = run(&estate.program().env("STATE", "/proc/nowhere"), 3).await;
     assert!(outcome.stderr.contains("the journal at /proc/nowhere"), "{outcome}");
     assert!(estate.server.keys(TARGET).is_empty());
+}
+
+/// A second run on the state of one that is at work is refused; after a kill the same command goes on.
+async fn one_run_at_a_time(state: &str) {
+    // GIVEN a run that is at work
+    let estate = Estate::new().await;
+    for index in 0..40 {
+        estate.put(&format!("key {index:02}"), format!("content {index}"));
+    }
+    let delay = Fault::Delay(Duration::from_secs(2));
+    estate.server.inject(FaultRule::new(delay).bucket(SOURCE).on("GetObject").skip(1));
+    let program = estate.program().env("STATE", state).env("JOBS", "2").arg("--allow-extra");
+    let mut running = program.clone().env("PROGRESS_INTERVAL", "1").spawn().await;
+    running.wait_for_stderr("\"copy\"").await;
+    // WHEN, THEN a second one is refused, and the first one is none the worse
+    let refused = run(&program, 3).await;
+    assert!(refused.stderr.contains("another run is at work"), "{refused}");
+    running.kill();
+    running.wait().await;
+    estate.server.clear_faults();
+    run(&program, 0).await;
+    assert_eq!(estate.server.get(TARGET, "key 39").unwrap().body, "content 39");
+    // AND a run that has ended leaves no lock
+    let outcome = run(&program, 0).await;
+    assert!(!outcome.stderr.contains("is locked"), "{outcome}");
+}
+
+#[tokio::test]
+async fn a_second_run_on_a_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    one_run_at_a_time(directory.path().to_str().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_second_run_on_a_prefix_is_refused() {
+    one_run_at_a_time(&format!("s3://{TARGET}/.migration")).await;
+}
+
+#[tokio::test]
+async fn a_store_without_conditions_is_found_out_and_nobody_is_refused() {
+    let estate = Estate::new().await;
+    estate.put("a", "x");
+    estate.server.inject(FaultRule::new(Fault::IgnoreConditions).bucket(TARGET));
+    let program = estate.program().env("STATE", format!("s3://{TARGET}/.migration")).arg("--allow-extra");
+    for _ in 0..2 {
+        let outcome = run(&program, 0).await;
+        assert!(outcome.stderr.contains("does not keep conditions"), "{outcome}");
+    }
 }

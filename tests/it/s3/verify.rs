@@ -90,3 +90,22 @@ async fn tags_that_cannot_be_read_leave_equality_unproved() {
     estate.server.inject(FaultRule::new(Fault::CutBody(3)).bucket(TARGET).on("GetObject").times(2));
     run(&verify(&estate), 0).await;
 }
+
+#[tokio::test]
+async fn stored_checksums_are_compared_without_reading() {
+    // GIVEN a migrated bucket: small objects with equal ETags, and a large one with a checksum on both sides
+    let estate = migrated().await;
+    // WHEN what the stores keep is compared
+    let stored = estate.program().arg("--verify=stored");
+    let outcome = run(&stored, 0).await;
+    // THEN all is equal, and no content was read but preflight's byte
+    assert_totals(&outcome, [3, 0, 3, 0]);
+    assert_eq!((estate.server.count(SOURCE, "GetObject"), estate.server.count(TARGET, "GetObject")), (1, 0));
+    // AND what differs is named, and what cannot be told is not called equal
+    estate.server.put(TARGET, "one", NewObject::new("CONTENT ONE"));
+    run(&stored, 4).await;
+    estate.put("one", "CONTENT ONE");
+    estate.server.put(SOURCE, "two", NewObject::new("CONTENT TWO").without_checksum());
+    let outcome = run(&estate.program().env("VERIFY", "stored"), 6).await;
+    assert_eq!(outcome.summary()["verdict"], "unproved", "{outcome}");
+}

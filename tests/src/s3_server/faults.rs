@@ -44,6 +44,10 @@ pub enum Fault {
     NoTagging,
     /// Answer a page of a listing with the page before it.
     RepeatPage,
+    /// Leave this key out of a listing.
+    LeaveOut(String),
+    /// Answer a page of a listing that promises more without saying where that begins.
+    NoToken,
     /// Answer a page of a listing with its keys in reverse order.
     ReversePage,
 }

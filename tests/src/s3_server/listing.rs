@@ -59,15 +59,17 @@ pub(super) fn list_v2(
         count: page_count(input.max_keys)?,
     };
     let mut page = store.bucket(&input.bucket, |bucket| Ok(page_of(&bucket.objects, &query)))?;
-    if verdict.is(&Fault::ReversePage) {
-        page.objects.reverse();
+    match verdict.fault() {
+        Some(Fault::ReversePage) => page.objects.reverse(),
+        Some(Fault::LeaveOut(left_out)) => page.objects.retain(|(key, _)| *key != left_out),
+        _ => {}
     }
     let encode = Encode(input.encoding_type.is_some());
     let next = page.next.map(|after| Position { after, page_before: position.after.clone() }.encode());
     let output = dto::ListObjectsV2Output {
         key_count: i32::try_from(page.objects.len() + page.prefixes.len()).ok(),
         is_truncated: Some(next.is_some()),
-        next_continuation_token: next,
+        next_continuation_token: next.filter(|_| !verdict.is(&Fault::NoToken)),
         contents: Some(encode.objects(&page.objects)),
         common_prefixes: Some(encode.prefixes(page.prefixes)),
         name: Some(input.bucket),

@@ -1,9 +1,12 @@
 //! Where the journal is kept: a file in a directory, or a row of objects under an `s3://` prefix.
 //!
 //! Lines are written in small batches, at the latest after [`FLUSH_INTERVAL`]; what a crash loses is looked at again.
-//! Called by `run`.
+//! One run at a time: a file is locked by the kernel, a prefix by an object (`lock`). Called by `run`.
 
-use std::path::PathBuf;
+mod lock;
+
+use std::fs::TryLockError;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
@@ -20,7 +23,9 @@ use crate::journal::Memory;
 use crate::key::Key;
 use crate::listing::{self, From};
 use crate::read::{Wanted, read};
+use crate::shard::Shard;
 use crate::store::{Side, Store};
+use lock::Lock;
 
 /// Lines wait no longer than this to be written.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
@@ -43,26 +48,32 @@ pub struct State {
 #[derive(Debug)]
 enum Keeper {
     File(File),
-    Bucket { store: Store, run: String, segment: u32 },
+    Bucket { store: Store, run: String, segment: u32, lock: Lock },
 }
 
 impl State {
     /// Opens the journal of `leg` at `location`, makes it if it is not there, and reads what it knows.
-    pub async fn open(location: &Location, leg: &Leg, errand: &Errand) -> Result<(Self, Memory), Error> {
+    pub async fn open(
+        location: &Location,
+        leg: &Leg,
+        shard: Option<Shard>,
+        errand: &Errand,
+    ) -> Result<(Self, Memory), Error> {
         let mut memory = Memory::default();
         let (place, keeper, torn_count) = match location {
             Location::Directory(directory) => {
-                let path = directory.join(format!("{}.jsonl", name(leg)));
+                let path = directory.join(format!("{}.jsonl", name(leg, shard)));
                 let unusable = |error: std::io::Error| unusable(&path.display().to_string(), &error);
-                let mut file = open_file(&path).await.map_err(unusable)?;
+                let mut file = lock_file(open_file(&path).await.map_err(unusable)?, &path).await?;
                 let torn_count = read_file(&mut file, &mut memory).await.map_err(unusable)?;
                 (path.display().to_string(), Keeper::File(file), torn_count)
             }
             Location::S3(url) => {
-                let store = bucket_store(url, leg).await?;
+                let store = bucket_store(url, leg, shard).await?;
+                let lock = Lock::take(&store, errand).await?;
                 let torn_count = read_bucket(&store, &mut memory, errand).await?;
                 let run = format!("{:013}", Timestamp::now().as_millisecond());
-                (store.place(), Keeper::Bucket { store, run, segment: 0 }, torn_count)
+                (store.place(), Keeper::Bucket { store, run, segment: 0, lock }, torn_count)
             }
         };
         tracing::info!(journal = %place, known = memory.len(), torn_count, "journal read");
@@ -70,11 +81,11 @@ impl State {
     }
 
     /// Reads what the journal of `leg` at `location` knows, and makes nothing.
-    pub async fn peek(location: &Location, leg: &Leg, errand: &Errand) -> Result<Memory, Error> {
+    pub async fn peek(location: &Location, leg: &Leg, shard: Option<Shard>, errand: &Errand) -> Result<Memory, Error> {
         let mut memory = Memory::default();
         match location {
             Location::Directory(directory) => {
-                let path = directory.join(format!("{}.jsonl", name(leg)));
+                let path = directory.join(format!("{}.jsonl", name(leg, shard)));
                 match File::open(&path).await {
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     file => {
@@ -84,7 +95,7 @@ impl State {
                 }
             }
             Location::S3(url) => {
-                read_bucket(&bucket_store(url, leg).await?, &mut memory, errand).await?;
+                read_bucket(&bucket_store(url, leg, shard).await?, &mut memory, errand).await?;
             }
         }
         Ok(memory)
@@ -118,7 +129,7 @@ impl State {
                     at_start: false,
                 })
             }
-            Keeper::Bucket { store, run, segment } => {
+            Keeper::Bucket { store, run, segment, .. } => {
                 *segment += 1;
                 let key = Key::from(format!("{run}-{segment:06}.jsonl").as_str());
                 let (full_key, body) = (store.full_key(&key)?, bytes::Bytes::from(lines));
@@ -130,6 +141,15 @@ impl State {
             }
         }
     }
+
+    /// Writes what waits and lets another run have the journal.
+    pub async fn close(&mut self, errand: &Errand) -> Result<(), Error> {
+        let flushed = self.flush(errand).await;
+        if let Keeper::Bucket { lock, .. } = &mut self.keeper {
+            lock.release(errand).await;
+        }
+        flushed
+    }
 }
 
 fn unusable(location: &str, error: &std::io::Error) -> Error {
@@ -137,15 +157,16 @@ fn unusable(location: &str, error: &std::io::Error) -> Error {
 }
 
 /// One journal per pair of places: two migrations may share a `--state`.
-fn name(leg: &Leg) -> String {
+fn name(leg: &Leg, shard: Option<Shard>) -> String {
     let place = |place: &Place| format!("{}{}", place.options.endpoint_url.as_deref().unwrap_or_default(), place.url);
     let text = format!("{} {}", place(&leg.source), place(&leg.target));
-    format!("journal-{}", hex::encode(&digest::sha256(text.as_bytes())[..8]))
+    let suffix = shard.map(|shard| format!("-{}", shard.name())).unwrap_or_default();
+    format!("journal-{}{suffix}", hex::encode(&digest::sha256(text.as_bytes())[..8]))
 }
 
 /// Where the journal's segments are. Reached like the target: the state is on our side, never in someone else's bucket.
-async fn bucket_store(url: &BucketUrl, leg: &Leg) -> Result<Store, Error> {
-    let url = BucketUrl { bucket: url.bucket.clone(), prefix: format!("{}{}/", url.prefix, name(leg)) };
+async fn bucket_store(url: &BucketUrl, leg: &Leg, shard: Option<Shard>) -> Result<Store, Error> {
+    let url = BucketUrl { bucket: url.bucket.clone(), prefix: format!("{}{}/", url.prefix, name(leg, shard)) };
     Ok(Store::new(Side::Target, url, leg.target.options.clone()).await?)
 }
 
@@ -154,6 +175,21 @@ async fn open_file(path: &PathBuf) -> std::io::Result<File> {
         tokio::fs::create_dir_all(directory).await?;
     }
     OpenOptions::new().read(true).append(true).create(true).open(path).await
+}
+
+/// The kernel's lock on `file`, which ends with the process, however that ends.
+async fn lock_file(file: File, path: &Path) -> Result<File, Error> {
+    let file = file.into_std().await;
+    let place = path.display().to_string();
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(lock::in_use(&place)),
+        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+            tracing::warn!("{place} cannot be locked: a second run on this state would not be noticed");
+        }
+        Err(TryLockError::Error(error)) => return Err(unusable(&place, &error)),
+    }
+    Ok(File::from_std(file))
 }
 
 /// Reads `file` and makes it ready for appending. A last line without its newline was torn by a crash: a newline is put
@@ -189,7 +225,7 @@ async fn read_bucket(store: &Store, memory: &mut Memory, errand: &Errand) -> Res
     let (mut from, mut torn_count) = (From::Start, 0);
     loop {
         let page = listing::fetch(store, &from, None, errand).await?;
-        for entry in &page.entries {
+        for entry in page.entries.iter().filter(|entry| entry.key.as_bytes() != lock::KEY.as_bytes()) {
             // A segment has at most FLUSH_BYTES and a line.
             let mut text = Vec::new();
             let wanted = Wanted { key: &entry.key, etag: &entry.etag, size: entry.size };

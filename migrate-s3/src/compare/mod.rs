@@ -3,6 +3,8 @@
 //! The source is always read in full. The target is read in full when the comparison is to be, and otherwise only where it
 //! keeps no checksum that our own can be held against. Bodies stream through; nothing is kept. Called by `work`.
 
+mod kept;
+
 use common::finding::{Finding, FindingKind, ProofLevel};
 use crc_fast::CrcAlgorithm;
 
@@ -22,6 +24,8 @@ pub enum Depth {
     Stored,
     /// Both sides in full.
     Full,
+    /// No content at all: the checksums that both stores keep are held against each other.
+    Kept,
 }
 
 /// Compares two objects of the same size. [`Proved::findings`] has the differences; with none of them the objects are
@@ -33,7 +37,12 @@ pub async fn compare(
     depth: Depth,
     errand: &Errand,
 ) -> Result<Proved, Error> {
-    let plan = etag_plan(&route.source, source, errand).await?;
+    // Where both sides are read, nothing is proved by the source's own word.
+    let plan = match depth {
+        Depth::Kept => return kept::compare(route, source, target, errand).await,
+        Depth::Full => EtagPlan::None,
+        Depth::Stored => etag_plan(&route.source, source, errand).await?,
+    };
     let reading = hash(&route.source, source, plan, errand, |bytes| route.progress.add_bytes(bytes));
     let (ours, theirs) = match depth {
         Depth::Full => {
@@ -41,7 +50,7 @@ pub async fn compare(
             let (ours, theirs) = futures::future::try_join(reading, theirs).await?;
             (ours, Theirs { head: theirs.head, sha256: Some(theirs.digest.sha256), checksum: None })
         }
-        Depth::Stored => {
+        Depth::Stored | Depth::Kept => {
             let head = metadata::head(&route.target, &target.key, errand).await?;
             let ours = reading.await?;
             let checksum = held_against(&head, &ours);
@@ -61,7 +70,7 @@ pub async fn compare(
     };
     let is_different = findings.iter().any(|finding| finding.aspect == "content");
     Ok(Proved {
-        sha256: ours.digest.sha256,
+        sha256: Some(ours.digest.sha256),
         target_sha256: theirs.sha256,
         target_etag: target.etag.clone(),
         target_checksum: theirs.checksum.map(|checksum| checksum.text),

@@ -1,0 +1,74 @@
+//! What failed, as a manifest of S3 Batch Operations: `failed.csv` beside the report, `bucket,key` for each object.
+//!
+//! The same file can be given to `--manifest`, which then works on nothing else. Written as it grows, and always: an empty
+//! one says that nothing failed. The form is that of the S3 user guide, "Specifying a manifest": no header, keys
+//! url-encoded. Called by `record`.
+
+use bytes::Bytes;
+use common::aws::SideOptions;
+use common::location::store::{Store, Upload};
+use common::location::{BucketUrl, Location};
+use common::report::ReportError;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use crate::error::Error;
+use crate::key::Key;
+
+/// The file's name in the report's place.
+pub const NAME: &str = "failed.csv";
+
+/// What stays as it is in an encoded key: what RFC 3986 calls unreserved, and the slash.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// The file being written.
+#[derive(Debug)]
+pub struct FailedRows {
+    upload: Upload,
+    text: String,
+}
+
+impl FailedRows {
+    /// Begins the file at `location`.
+    pub async fn open(location: &Location, side: &SideOptions) -> Result<Self, Error> {
+        let unusable = |source| ReportError::Unusable { location: location.clone(), source };
+        let store = Store::open(location, side).await.map_err(unusable)?;
+        let upload = store.begin(NAME, "text/csv").await.map_err(unusable)?;
+        Ok(Self { upload, text: String::new() })
+    }
+
+    /// Adds the object `key` of `bucket`.
+    pub async fn add(&mut self, bucket: &BucketUrl, key: &Key) -> Result<(), Error> {
+        self.text.push_str(&row(bucket, key));
+        if self.text.len() < self.upload.piece_bytes_min() {
+            return Ok(());
+        }
+        self.write().await
+    }
+
+    /// Completes the file.
+    pub async fn finish(mut self) -> Result<(), Error> {
+        self.write().await?;
+        Ok(self.upload.complete().await.map_err(|source| ReportError::Write { name: NAME, source })?)
+    }
+
+    async fn write(&mut self) -> Result<(), Error> {
+        let piece = Bytes::from(std::mem::take(&mut self.text));
+        Ok(self.upload.append(piece).await.map_err(|source| ReportError::Write { name: NAME, source })?)
+    }
+}
+
+fn row(bucket: &BucketUrl, key: &Key) -> String {
+    let key = key.under(&bucket.prefix);
+    format!("{},{}\n", bucket.bucket, percent_encode(key.as_bytes(), PLAIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_whole_and_encoded() {
+        let bucket = BucketUrl { bucket: "paas-csv".into(), prefix: "2023/".into() };
+        assert_eq!(row(&bucket, &Key::from("a b,c\"/ü")), "paas-csv,2023/a%20b%2Cc%22/%C3%BC\n");
+    }
+}
