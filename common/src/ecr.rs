@@ -184,7 +184,12 @@ impl Registry {
             let request = self.client.describe_image_scan_findings().repository_name(repository);
             let request = request.set_registry_id(self.account.clone()).image_id(identifier(digest)).max_results(1000);
             match request.send().await {
-                Err(SdkError::ServiceError(error)) if error.err().code() == Some("ScanNotFoundException") => Ok(None),
+                // An image that was pushed a moment ago may not be known to this half of ECR yet.
+                Err(SdkError::ServiceError(error))
+                    if matches!(error.err().code(), Some("ScanNotFoundException" | "ImageNotFoundException")) =>
+                {
+                    Ok(None)
+                }
                 answer => answer.map(Some).map_err(RequestFailure::from),
             }
         })

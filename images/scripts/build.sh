@@ -11,7 +11,7 @@
 #   IMAGES_BASE       the Debian image that libraries come from; otherwise the pinned public one, and where that cannot
 #                     be pulled, one made here from Debian's packages (needs root and mmdebstrap)
 #   IMAGES_DIRECTORY  where the files go; otherwise images/ in the target directory
-#   IMAGES_TAG        the tag; otherwise the version
+#   IMAGES_TAG        the tag; otherwise the version, and `latest`
 #   IMAGES_SOURCE     the address of the sources, for the label; otherwise that of the git remote, when it is public
 #   RDS_CA_BUNDLE     a file with Amazon's certificate authorities for RDS; otherwise it is downloaded
 set -euo pipefail
@@ -102,10 +102,14 @@ build() {
     base=$(base "$name")
     tag=${IMAGES_TAG:-$version}
     say "building $name:$tag on ${base%@*}"
-    docker build --quiet --file "images/$name/Dockerfile" --tag "$name:$tag" --tag "$name:latest" \
+    docker build --quiet --file "images/$name/Dockerfile" --tag "$name:$tag" \
         --build-arg BASE="$base" --build-arg SOURCE="$source" --build-arg REVISION="$revision" \
         --build-arg VERSION="$version" --build-arg CREATED="$created" "$context" >"$work/log" 2>&1 ||
-        { cat "$work/log" >&2; fail "$name cannot be built"; }
+        {
+            cat "$work/log" >&2
+            fail "$name cannot be built"
+        }
+    if [[ -z ${IMAGES_TAG:-} ]]; then docker tag "$name:$tag" "$name:latest"; fi
     mkdir -p "$directory"
     docker save --output "$directory/$name.tar" "$name:$tag"
     local container

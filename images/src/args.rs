@@ -37,6 +37,11 @@ pub struct Args {
     #[arg(long, env = "ECR_REGISTRY_URL", value_name = "URL", global = true)]
     pub registry_url: Option<String>,
 
+    /// Seconds that the registry may be away in the middle of a push
+    #[arg(long, env = "REGISTRY_PATIENCE", value_name = "SECONDS", default_value = "180", global = true,
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub patience: u64,
+
     /// Format of log lines and of the result
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
     pub log_format: LogFormat,

@@ -39,6 +39,8 @@ pub struct Config {
     pub assume_role: Option<String>,
     /// The address of the registry, where it is not the one that ECR names.
     pub registry_url: Option<String>,
+    /// How long a registry may be away in the middle of a push.
+    pub patience: Duration,
     /// The user of the registry that is mirrored.
     pub mirror_user: Option<(String, Secret)>,
     /// Time between progress lines.
@@ -82,6 +84,7 @@ impl Config {
             command: args.command,
             assume_role: args.assume_role,
             registry_url: args.registry_url,
+            patience: Duration::from_secs(args.patience),
             mirror_user: mirror_user(variables)?,
             progress_interval: Duration::from_secs(args.progress_interval),
             log_format: args.log_format,

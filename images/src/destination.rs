@@ -36,7 +36,7 @@ impl Destination {
             None => control.address().await.map_err(config.request_failed("get a token", name))?,
         };
         let http = Http::new(common::aws::connector(&address, SERVICE)?);
-        let repository = Repository::new(http, &address, name, access, stop.clone());
+        let repository = Repository::new(http, &address, name, access, stop.clone()).with_patience(config.patience);
         Ok((Self { control, repository, uri: found.uri.clone() }, found))
     }
 

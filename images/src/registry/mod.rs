@@ -9,6 +9,8 @@ pub mod http;
 pub mod reference;
 pub mod upload;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use common::retry::{RetryPolicy, retry};
 use serde_json::Value;
@@ -24,6 +26,9 @@ const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, applicati
 
 /// ECR's and Docker's own limit for a manifest.
 const MANIFEST_BYTES_MAX: usize = 4 << 20;
+
+/// A registry that is started anew is back within this time.
+const PATIENCE_DEFAULT: Duration = Duration::from_mins(3);
 
 /// Pages of a list of tags or repositories that are asked for at most.
 const PAGES_MAX: usize = 200;
@@ -47,13 +52,23 @@ pub struct Repository {
     base: String,
     name: String,
     access: Access,
+    /// How long the registry may be away in the middle of a push, without one byte of progress.
+    patience: Duration,
     stop: CancellationToken,
 }
 
 impl Repository {
     /// The repository `name` of the registry at `base`.
     pub fn new(http: Http, base: &str, name: &str, access: Access, stop: CancellationToken) -> Self {
-        Self { http, base: base.trim_end_matches('/').to_owned(), name: name.to_owned(), access, stop }
+        let (base, name) = (base.trim_end_matches('/').to_owned(), name.to_owned());
+        Self { http, base, name, access, patience: PATIENCE_DEFAULT, stop }
+    }
+
+    /// The same with another patience.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Another repository of the same registry.

@@ -1,6 +1,6 @@
 //! Bringing one blob into a registry: in pieces, from where the last attempt ended, and not at all when it is there.
 //!
-//! A registry that goes away is waited for as long as [`PATIENCE`]; what it has kept of the upload is asked for, and when
+//! A registry that goes away is waited for as long as its `patience` lasts; what it has kept of the upload is asked for, and when
 //! it has kept nothing the blob begins again. Blobs that are done are never sent again.
 
 use std::time::{Duration, Instant};
@@ -19,9 +19,6 @@ const PIECE_BYTES: usize = 8 << 20;
 
 /// The largest piece that a registry may ask for.
 const PIECE_BYTES_MAX: usize = 64 << 20;
-
-/// How long a registry may be away without one byte of progress.
-const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Waits between two attempts.
 const RETRY: RetryPolicy =
@@ -68,7 +65,7 @@ impl Repository {
                 (attempts, moved) = (0, Instant::now());
             }
             attempts += 1;
-            if moved.elapsed() > PATIENCE || self.stop.is_cancelled() {
+            if moved.elapsed() > self.patience || self.stop.is_cancelled() {
                 return Err(failure);
             }
             tracing::warn!(error = %failure, digest = %blob.digest, "the registry does not take it; trying again");

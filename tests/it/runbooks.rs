@@ -1,0 +1,1 @@
+//! What the runbooks name exists.
