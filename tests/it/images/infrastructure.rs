@@ -101,6 +101,19 @@ fn every_request_has_its_permission_and_every_permission_is_explained() {
 }
 
 #[test]
+fn every_preflight_that_looks_at_a_permission_exists() {
+    let folders = ["migrate-s3/src/preflight", "migrate-db/src/preflight"];
+    let sources: String = folders.iter().flat_map(|folder| files(folder, ".rs")).map(|path| fs::read_to_string(path).unwrap()).collect();
+    let text = read("runbooks/reference/permissions.md");
+    let named: BTreeSet<_> = text.split("preflight `").skip(1).map(|rest| rest.split('`').next().unwrap()).collect();
+    assert!(named.len() >= 9, "{named:?}");
+    for name in named {
+        let words = name.strip_prefix("source ").or(name.strip_prefix("target ")).unwrap_or(name);
+        assert!(sources.contains(&format!("\"{name}\"")) || sources.contains(&format!("{{}} {words}\"")), "no preflight is called {name}");
+    }
+}
+
+#[test]
 fn each_policy_has_its_own_section() {
     let text = read("runbooks/reference/permissions.md");
     for path in files("images/policies", ".json") {

@@ -26,7 +26,7 @@ async fn what_is_no_image_or_has_no_place_is_refused_before_anyone_is_asked() {
     let image = path(&file);
     refused(push("/nowhere.tar"), 2, "cannot read the image /nowhere.tar").await;
     refused(push(&path(&text)), 1, "is no image").await;
-    refused(push(&image).args(["--tag", "-x"]).without_env("LOG_FORMAT"), 2, "tag").await;
+    refused(push(&image).arg("--tag=-x"), 2, "--tag `-x` is not usable").await;
     refused(push(&image).args(["--repository", "Not/This"]), 2, "small letters").await;
     // no Docker: neither the program nor an engine
     refused(push("docker:db-migration"), 3, "cannot take `db-migration` from the Docker engine").await;
@@ -84,17 +84,28 @@ async fn a_registry_that_stays_away_ends_the_push_with_a_code_to_repeat() {
 #[tokio::test]
 async fn scans_that_find_fail_or_never_end_are_told_apart() {
     let ecr = Ecr::start(REGION, Users::Token, &["s3-migration"]).await;
+    // moto's own scan always finds one thing of high severity
     let file = image_file("s3-migration:0.1.0", 1, &[1000]);
-    let push = |arguments: &[&str]| program(&ecr).args(["push", &path(&file)]).args(arguments.iter().copied());
-    // GIVEN moto's own scan, which always finds one thing of high severity
-    refused(push(&[]), 4, "found 1 high, and high is not accepted").await;
-    push(&["--max-severity", "critical"]).run().await.assert_code(0);
-    let digest = ecr.registry.digest("s3-migration", "0.1.0").await.unwrap();
-    // GIVEN one that goes on for ever, and one that cannot be done
-    ecr.moto.set_scan(REGION, "s3-migration", &digest, "IN_PROGRESS", &json!({})).await;
-    refused(push(&["--scan-timeout", "1"]), 5, "has not ended after 1 s; it is in progress").await;
-    ecr.moto.set_scan(REGION, "s3-migration", &digest, "FAILED", &json!({})).await;
-    refused(push(&[]), 1, "the scan of sha256:").await;
-    ecr.moto.set_scan(REGION, "s3-migration", &digest, "COMPLETE", &json!({ "LOW": 3 })).await;
-    push(&[]).run().await.assert_code(0);
+    let push = |file: &_, arguments: &[&str]| program(&ecr).args(["push", &path(file)]).args(arguments.iter().copied());
+    refused(push(&file, &[]), 4, "found 1 high, and high is not accepted").await;
+    for (seed, state, findings, code, words) in [
+        (2, "IN_PROGRESS", json!({}), 5, "has not ended after 3 s; it is in progress"),
+        (3, "FAILED", json!({}), 1, "the scan of sha256:"),
+        (4, "COMPLETE", json!({ "LOW": 3, "CRITICAL": 0 }), 0, ""),
+    ] {
+        // GIVEN an image whose scan comes to this
+        let tag = format!("0.{seed}.0");
+        let file = image_file(&format!("s3-migration:{tag}"), seed, &[1000]);
+        push(&file, &["--max-severity", "critical"]).run().await.assert_code(0);
+        let digest = ecr.registry.digest("s3-migration", &tag).await.unwrap();
+        ecr.moto.set_scan(REGION, "s3-migration", &digest, state, &findings).await;
+        // WHEN it is pushed, THEN the code says what to do
+        let push = push(&file, &["--scan-timeout", "3"]);
+        match code {
+            0 => {
+                push.run().await.assert_code(0);
+            }
+            code => refused(push, code, words).await,
+        }
+    }
 }
