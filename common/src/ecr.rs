@@ -26,7 +26,7 @@ use crate::settings::SettingError;
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Under this name the sessions of an assumed role appear in CloudTrail.
+/// Under this name the sessions of an assumed role appear in `CloudTrail`.
 const SESSION_NAME: &str = "publish-images";
 
 /// Images in one answer, the service's own maximum.
@@ -169,7 +169,8 @@ impl Registry {
         let attempted = retry(RetryPolicy::REQUEST, &self.stop, async |_| {
             // The list of accounts is deprecated for those who have one registry, and the only way to name another one.
             #[expect(deprecated, reason = "the only way to name another account")]
-            let request = self.client.get_authorization_token().set_registry_ids(self.account.clone().map(|id| vec![id]));
+            let request =
+                self.client.get_authorization_token().set_registry_ids(self.account.clone().map(|id| vec![id]));
             request.send().await.map_err(RequestFailure::from)
         })
         .await;

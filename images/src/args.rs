@@ -98,8 +98,8 @@ pub enum Command {
     },
     /// Copy existing images from another registry into ECR, by digest
     Mirror {
-        /// HOST[:PORT]/REPOSITORY for all its tags, with :TAG or @DIGEST for one image, HOST[:PORT]/NAMESPACE/* for all its
-        /// repositories. Its user is in MIRROR_USERNAME and MIRROR_PASSWORD. http:// before it: without TLS
+        /// `HOST[:PORT]/REPOSITORY` for all its tags, with :TAG or @DIGEST for one image, `HOST[:PORT]/NAMESPACE/*` for all
+        /// its repositories. Its user is in `MIRROR_USERNAME` and `MIRROR_PASSWORD`. `http://` before it: without TLS
         #[arg(value_name = "SRC")]
         source: String,
         /// The repository in ECR; for a namespace, what the names of the repositories begin with

@@ -101,7 +101,11 @@ impl Config {
     }
 
     /// Makes an error of a request to the control plane that failed.
-    pub fn request_failed(&self, action: &'static str, repository: &str) -> impl FnOnce(RequestFailure) -> Error + use<> {
+    pub fn request_failed(
+        &self,
+        action: &'static str,
+        repository: &str,
+    ) -> impl FnOnce(RequestFailure) -> Error + use<> {
         let (repository, region) = (repository.to_owned(), self.side.region.clone());
         move |source| Error::Request { action, repository, region, source: Box::new(source) }
     }

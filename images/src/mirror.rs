@@ -2,6 +2,7 @@
 //!
 //! An index (one name for several platforms) goes with everything that it names. What is there already is not sent.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use common::ecr::Repository as Found;
@@ -117,16 +118,16 @@ impl Copy<'_> {
 
     async fn pull(&self, reference: &str) -> Result<Manifest, Error> {
         let subject = format!("{} {reference}", self.source.display_name());
-        let manifest = self.source.manifest(reference).await.map_err(Error::registry("pull the manifest of", &*subject))?;
+        let manifest =
+            self.source.manifest(reference).await.map_err(Error::registry("pull the manifest of", &*subject))?;
         let absent = || Failure::Answer { status: 404, code: "MANIFEST_UNKNOWN".into(), message: String::new() };
         manifest.ok_or_else(|| Error::registry("pull the manifest of", subject)(absent()))
     }
 
     /// Copies everything that a manifest names, so that the manifest itself can be put; gives how many blobs were sent.
     async fn content(&self, manifest: &Manifest, depth: usize) -> Result<usize, Error> {
-        let unusable = |reason: String| {
-            Error::registry("copy the manifest", &*manifest.digest)(Failure::Protocol(reason))
-        };
+        let unusable =
+            |reason: String| Error::registry("copy the manifest", &*manifest.digest)(Failure::Protocol(reason));
         let named = named_by(manifest).map_err(unusable)?;
         if depth >= DEPTH_MAX {
             return Err(unusable(format!("indexes lie {DEPTH_MAX} deep")));
@@ -141,7 +142,8 @@ impl Copy<'_> {
         let content = Content::Registry(Arc::clone(self.source));
         for blob in &named.blobs {
             let failed = Error::registry("copy the blob", &*blob.digest);
-            let pushed = self.destination.repository().push_blob(blob, &content, self.progress).await.map_err(failed)?;
+            let pushed =
+                self.destination.repository().push_blob(blob, &content, self.progress).await.map_err(failed)?;
             sent += usize::from(pushed == Pushed::Sent);
         }
         Ok(sent)
@@ -156,10 +158,11 @@ fn result(config: &Config, copied: &[Copied], size: u64) -> String {
         let images: Vec<_> = images.collect();
         return json!({ "type": "mirrored", "schema_version": 1, "images": images }).to_string();
     }
-    let mut text: String = copied
-        .iter()
-        .map(|image| format!("{} is {}\n  {}; {} sent\n", image.source, image.target, image.digest, image.blobs_sent))
-        .collect();
-    text.push_str(&format!("{} mirrored, {}\n", counted(copied.len() as u64, "image"), bytes(size)));
+    let mut text = String::new();
+    for Copied { source, target, digest, blobs_sent } in copied {
+        // A string takes whatever is written to it.
+        let _ = writeln!(text, "{source} is {target}\n  {digest}; {blobs_sent} sent");
+    }
+    let _ = writeln!(text, "{} mirrored, {}", counted(copied.len() as u64, "image"), bytes(size));
     text
 }

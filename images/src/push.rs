@@ -83,11 +83,9 @@ async fn refuse_taken_tag(destination: &Destination, found: &Found, tag: &str, i
     let repository = destination.repository();
     let failed = Error::registry("look up", format!("{}:{tag}", repository.display_name()));
     match repository.manifest(tag).await.map_err(failed)? {
-        Some(taken) if taken.digest != image.manifest.digest => Err(Error::FixedTag {
-            tag: tag.to_owned(),
-            repository: repository.name().to_owned(),
-            digest: taken.digest,
-        }),
+        Some(taken) if taken.digest != image.manifest.digest => {
+            Err(Error::FixedTag { tag: tag.to_owned(), repository: repository.name().to_owned(), digest: taken.digest })
+        }
         _ => Ok(()),
     }
 }
@@ -101,7 +99,8 @@ async fn push_blobs(config: &Config, destination: &Destination, image: &Image) -
     let mut sent_count = 0;
     for blob in &image.blobs {
         let _working = progress.working_on(blob.digest.clone());
-        let failed = Error::registry("push the blob", format!("{} to {}", blob.digest, destination.repository().display_name()));
+        let failed =
+            Error::registry("push the blob", format!("{} to {}", blob.digest, destination.repository().display_name()));
         let pushed = destination.repository().push_blob(blob, &content, &progress).await.map_err(failed)?;
         sent_count += usize::from(pushed == Pushed::Sent);
         progress.add_items(1);

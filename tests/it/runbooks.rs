@@ -12,8 +12,16 @@ use tokio::process::Command;
 
 /// Flags of other people's programs that the runbooks use.
 const FOREIGN_FLAGS: [&str; 10] = [
-    "--cluster", "--launch-type", "--task-definition", "--network-configuration", "--overrides", "--query", "--output",
-    "--tasks", "--follow", "--check",
+    "--cluster",
+    "--launch-type",
+    "--task-definition",
+    "--network-configuration",
+    "--overrides",
+    "--query",
+    "--output",
+    "--tasks",
+    "--follow",
+    "--check",
 ];
 
 /// Promised by the contract, and being built: what names it is held to be right until the program knows it.
@@ -29,7 +37,8 @@ fn runbooks() -> Vec<(String, String)> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     paths.push(root().join("runbooks/reference/errors.md"));
     paths.sort();
-    let read = |path: PathBuf| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap());
+    let read =
+        |path: PathBuf| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap());
     paths.into_iter().map(read).collect()
 }
 
@@ -63,7 +72,9 @@ async fn every_flag_exists() {
         let named = flags(&text);
         let unknown: Vec<_> = named
             .iter()
-            .filter(|flag| !known.contains(*flag) && !FOREIGN_FLAGS.contains(&flag.as_str()) && !COMING.contains(&flag.as_str()))
+            .filter(|flag| {
+                !known.contains(*flag) && !FOREIGN_FLAGS.contains(&flag.as_str()) && !COMING.contains(&flag.as_str())
+            })
             .collect();
         assert!(unknown.is_empty(), "{name} names {unknown:?}");
     }
@@ -148,10 +159,8 @@ fn every_make_target_link_and_file_exists() {
 
 #[tokio::test]
 async fn the_reference_of_settings_is_current() {
-    let directory = std::env::var("TEST_PROGRAM_DIR").map_or_else(
-        |_| std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned(),
-        PathBuf::from,
-    );
+    let directory = std::env::var("TEST_PROGRAM_DIR")
+        .map_or_else(|_| std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned(), PathBuf::from);
     // Whatever is not built yet is built by asking.
     all_help().await;
     let script = root().join("tests/scripts/settings-reference.sh");
@@ -190,7 +199,10 @@ async fn follow(name: &str, variables: &[(&str, String)], mut before: impl Async
         }
         let mut shell = Command::new("sh");
         shell.args(["-c", &command]).env_clear().env("PATH", format!("{programs}:/usr/bin:/bin"));
-        shell.envs(variables.iter().map(|(name, value)| (name, value))).current_dir(directory.path()).stdin(Stdio::null());
+        shell
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(directory.path())
+            .stdin(Stdio::null());
         let output = shell.output().await.unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{name}: {command}\n{said}");

@@ -27,9 +27,7 @@ pub(super) fn client(endpoint_url: Option<&str>, service: &str) -> Result<Shared
     let builder = Builder::new().pool_idle_timeout(IDLE_TIMEOUT);
     Ok(match trust(endpoint_url, service)? {
         None => builder.build_http(),
-        Some(context) => {
-            builder.tls_provider(Provider::rustls(CryptoMode::Ring)).tls_context(context).build_https()
-        }
+        Some(context) => builder.tls_provider(Provider::rustls(CryptoMode::Ring)).tls_context(context).build_https(),
     })
 }
 

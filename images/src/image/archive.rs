@@ -183,7 +183,8 @@ impl Archive {
         for name in entry["Layers"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             layers.push(self.blob(self.place(name)?)?);
         }
-        let described = |kind: &str, blob: &Blob| json!({ "mediaType": kind, "size": blob.size, "digest": blob.digest });
+        let described =
+            |kind: &str, blob: &Blob| json!({ "mediaType": kind, "size": blob.size, "digest": blob.digest });
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
@@ -224,10 +225,8 @@ impl Archive {
         let mut blobs = Vec::new();
         for mut blob in named.blobs {
             let place = self.place(&path_of(&blob.digest))?;
-            let (size, digest) = File::open(&self.path)
-                .and_then(|file| place.open(file))
-                .and_then(hashed)
-                .map_err(self.unreadable())?;
+            let (size, digest) =
+                File::open(&self.path).and_then(|file| place.open(file)).and_then(hashed).map_err(self.unreadable())?;
             if digest != blob.digest {
                 return Err(self.invalid(&format!("what lies under {} has the digest {digest}", blob.digest)));
             }
@@ -235,7 +234,9 @@ impl Archive {
             blobs.push(blob);
         }
         let annotations = &entry["annotations"];
-        let full_name = annotations["io.containerd.image.name"].as_str().or(annotations["org.opencontainers.image.ref.name"].as_str());
+        let full_name = annotations["io.containerd.image.name"]
+            .as_str()
+            .or(annotations["org.opencontainers.image.ref.name"].as_str());
         let (name, tag) = full_name.map_or((None, None), name_and_tag);
         Ok(Image { path: self.path, name, tag, manifest, blobs })
     }

@@ -95,9 +95,11 @@ async fn bearer(http: &Http, parameters: &str, repository: &str, basic: Option<S
         let (_, rest) = parameters.split_once(&format!("{name}=\""))?;
         Some(rest.split('"').next().unwrap_or_default().to_owned())
     };
-    let realm = parameter("realm").ok_or_else(|| Failure::Protocol("it asks for a token and does not say where".into()))?;
+    let realm =
+        parameter("realm").ok_or_else(|| Failure::Protocol("it asks for a token and does not say where".into()))?;
     let scope = parameter("scope").unwrap_or_else(|| format!("repository:{repository}:pull"));
-    let mut request = Request::get(format!("{realm}?service={}&scope={scope}", parameter("service").unwrap_or_default()));
+    let mut request =
+        Request::get(format!("{realm}?service={}&scope={scope}", parameter("service").unwrap_or_default()));
     if let Some(basic) = basic {
         request = request.header("authorization", &basic);
     }

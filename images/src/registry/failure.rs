@@ -73,7 +73,9 @@ impl Failure {
     pub fn is_lost_upload(&self) -> bool {
         match self {
             Self::Answer { status: 404 | 416, .. } => true,
-            Self::Answer { code, .. } => ["BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "RANGE_INVALID"].contains(&code.as_str()),
+            Self::Answer { code, .. } => {
+                ["BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "RANGE_INVALID"].contains(&code.as_str())
+            }
             _ => false,
         }
     }
@@ -120,9 +122,8 @@ impl Error for Failure {
 impl OperatorError for Failure {
     fn class(&self) -> Class {
         match self {
-            Self::Broken(_) | Self::Silent => Class::Transient,
             Self::Answer { status: 401 | 403, .. } => Class::Refused,
-            Self::Answer { status: 408 | 429 | 500..=599, .. } => Class::Transient,
+            Self::Broken(_) | Self::Silent | Self::Answer { status: 408 | 429 | 500..=599, .. } => Class::Transient,
             Self::Answer { .. } | Self::Protocol(_) | Self::Content(_) => Class::Permanent,
             Self::Token(failure) => crate::error::class_of_request(failure),
         }

@@ -72,6 +72,7 @@ impl Repository {
     }
 
     /// Another repository of the same registry.
+    #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
         Self::new(self.http.clone(), &self.base, name, self.access.clone(), self.stop.clone())
     }

@@ -74,7 +74,9 @@ pub fn is_tag(tag: &str) -> bool {
 
 /// Whether this can be a digest.
 pub fn is_digest(digest: &str) -> bool {
-    digest.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|each| each.is_ascii_hexdigit()))
+    digest
+        .strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|each| each.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -86,14 +88,21 @@ mod tests {
         let digest = format!("sha256:{}", "a".repeat(64));
         for (text, base, name, selection) in [
             ("registry.example/api", "https://registry.example", "api", Selection::Tags),
-            ("http://127.0.0.1:5000/api/server:1.2", "http://127.0.0.1:5000", "api/server", Selection::One("1.2".into())),
+            (
+                "http://127.0.0.1:5000/api/server:1.2",
+                "http://127.0.0.1:5000",
+                "api/server",
+                Selection::One("1.2".into()),
+            ),
             (&format!("host/model@{digest}"), "https://host", "model", Selection::One(digest.clone())),
             ("host:5000/site/*", "https://host:5000", "site", Selection::Namespace),
         ] {
             let expected = Reference { base: base.into(), name: name.into(), selection };
             assert_eq!(Reference::parse(text).unwrap(), expected, "{text}");
         }
-        for text in ["host", "ftp://host/a", "user:hunter2@host/a", "host/A", "host/a:", "host/a@sha256:12", "/a", "host/a//b"] {
+        for text in
+            ["host", "ftp://host/a", "user:hunter2@host/a", "host/A", "host/a:", "host/a@sha256:12", "/a", "host/a//b"]
+        {
             let error = Reference::parse(text).unwrap_err();
             assert!(!error.contains("hunter2"), "{error}");
         }

@@ -21,8 +21,11 @@ const PIECE_BYTES: usize = 8 << 20;
 const PIECE_BYTES_MAX: usize = 64 << 20;
 
 /// Waits between two attempts.
-const RETRY: RetryPolicy =
-    RetryPolicy { attempts_max: u32::MAX, delay_initial: Duration::from_millis(500), delay_max: Duration::from_secs(8) };
+const RETRY: RetryPolicy = RetryPolicy {
+    attempts_max: u32::MAX,
+    delay_initial: Duration::from_millis(500),
+    delay_max: Duration::from_secs(8),
+};
 
 /// What became of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -141,7 +141,8 @@ fn inspect(name: &str, format: &str) -> String {
 
 /// The names in an image's file system.
 fn names(name: &str) -> String {
-    let script = format!("id=$(docker create {name}:under-test) && docker export $id | tar -t; docker rm $id >/dev/null");
+    let script =
+        format!("id=$(docker create {name}:under-test) && docker export $id | tar -t; docker rm $id >/dev/null");
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }

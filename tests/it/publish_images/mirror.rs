@@ -19,7 +19,8 @@ async fn put_image(registry: &Registry, repository: &str, tag: &str, seed: u64) 
     let layer_digest = registry.put(repository, None, BLOB, &layer).await;
     let layer = json!({ "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": layer.len(), "digest": layer_digest });
     let config = json!({ "mediaType": "application/vnd.docker.container.image.v1+json", "size": config.len(), "digest": config_digest });
-    let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] }).to_string();
+    let manifest =
+        json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] }).to_string();
     (registry.put(repository, Some(tag), MANIFEST, manifest.as_bytes()).await, manifest.len())
 }
 
@@ -29,9 +30,7 @@ async fn a_namespace_arrives_with_all_its_repositories_tags_and_platforms() {
     let source = Registry::start(Users::Token).await;
     let (amd, amd_length) = put_image(&source, "api/server", "amd64", 1).await;
     let (arm, arm_length) = put_image(&source, "api/server", "arm64", 2).await;
-    let entry = |digest: &str, size: usize, architecture: &str| {
-        json!({ "mediaType": MANIFEST, "size": size, "digest": digest, "platform": { "architecture": architecture, "os": "linux" } })
-    };
+    let entry = |digest: &str, size: usize, architecture: &str| json!({ "mediaType": MANIFEST, "size": size, "digest": digest, "platform": { "architecture": architecture, "os": "linux" } });
     let manifests = [entry(&amd, amd_length, "amd64"), entry(&arm, arm_length, "arm64")];
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests }).to_string();
     let index = source.put("api/server", Some("1.0"), INDEX, index.as_bytes()).await;
@@ -71,7 +70,8 @@ async fn a_namespace_arrives_with_all_its_repositories_tags_and_platforms() {
     let absent = mirror("api/worker:3.0", "core/api/worker").run().await;
     absent.assert_code(1);
     assert!(absent.stderr.contains("pull the manifest of"), "{absent}");
-    let stranger = mirror("api/worker", "core/api/worker").without_env("MIRROR_USERNAME").without_env("MIRROR_PASSWORD");
+    let stranger =
+        mirror("api/worker", "core/api/worker").without_env("MIRROR_USERNAME").without_env("MIRROR_PASSWORD");
     stranger.run().await.assert_code(3);
     let nowhere = mirror("site", "core/site").run().await;
     nowhere.assert_code(3);

@@ -87,6 +87,22 @@ async fn an_image_is_pushed_once_and_is_what_a_task_would_pull() {
     assert!(said.stdout.contains("Pin this in the task definition") && said.stdout.contains(digest), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_ours_is_the_same_from_its_file_and_from_the_engine() {
+    // GIVEN the image that a task would run, in the engine and as a file
+    let directory = tokio::task::spawn_blocking(tests::engines::built_images).await.unwrap();
+    let ecr = Ecr::start(REGION, Users::Token, &["s3-migration"]).await;
+    let file = directory.join("s3-migration.tar").display().to_string();
+    let push = |source: &str| program(&ecr).args(["push", source, "--skip-scan"]);
+    // WHEN both are pushed
+    let first = pushed(&push(&file).run().await);
+    let engine = push("docker:s3-migration:under-test").env("PATH", std::env::var("PATH").unwrap());
+    let second = pushed(&engine.run().await);
+    // THEN it is one image, in the repository of its own name
+    assert_eq!((&first["digest"], &second["blobs_sent"]), (&second["digest"], &0.into()));
+    assert_eq!((&first["repository"], &first["tag"]), (&"s3-migration".into(), &"under-test".into()));
+}
+
 #[tokio::test]
 async fn a_registry_that_is_stopped_and_started_gets_the_whole_image() {
     // GIVEN a push of three large layers that is in the middle

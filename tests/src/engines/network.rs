@@ -52,7 +52,8 @@ impl Drop for PrivateNetwork {
             let container = String::from_utf8_lossy(container).trim().to_owned();
             if !container.is_empty() {
                 // An engine lives on; it only leaves this network.
-                let _ = Command::new("docker").args(["network", "disconnect", "--force", &self.name, &container]).output();
+                let _ =
+                    Command::new("docker").args(["network", "disconnect", "--force", &self.name, &container]).output();
             }
         }
         let _ = Command::new("docker").args(["network", "rm", &self.name]).output();

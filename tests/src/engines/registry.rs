@@ -72,7 +72,8 @@ impl Registry {
             config["auth"] = auth;
         }
         // JSON is YAML.
-        let written = std::fs::write(file("users"), user).and_then(|()| std::fs::write(file("config"), config.to_string()));
+        let written =
+            std::fs::write(file("users"), user).and_then(|()| std::fs::write(file("config"), config.to_string()));
         written.unwrap_or_else(|error| panic!("the registry's settings cannot be written: {error}"));
         let mut registry = Self { address, directory, process: None };
         registry.start_again().await;
@@ -170,7 +171,9 @@ impl Registry {
     /// The digest that a tag or digest has.
     pub async fn digest(&self, repository: &str, reference: &str) -> Option<String> {
         let (head, _) = self.request("HEAD", &format!("/v2/{repository}/manifests/{reference}"), MANIFEST, &[]).await;
-        head.lines().find_map(|line| line.strip_prefix("Docker-Content-Digest: ")).map(|digest| digest.trim().to_owned())
+        head.lines()
+            .find_map(|line| line.strip_prefix("Docker-Content-Digest: "))
+            .map(|digest| digest.trim().to_owned())
     }
 }
 
@@ -216,7 +219,8 @@ async fn shadow(moto: Arc<Moto>, address: String, region: &'static str, reposito
             let body = serde_json::from_slice::<Value>(&body).unwrap_or_default();
             for tag in body["tags"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 let Some(digest) = registry.digest(name, tag).await else { continue };
-                let (_, manifest) = registry.request("GET", &format!("/v2/{name}/manifests/{tag}"), MANIFEST, &[]).await;
+                let (_, manifest) =
+                    registry.request("GET", &format!("/v2/{name}/manifests/{tag}"), MANIFEST, &[]).await;
                 let image = (*name, tag.to_owned(), digest);
                 if !known.contains(&image) {
                     moto.show_image(region, name, tag, &image.2, &String::from_utf8_lossy(&manifest)).await;
