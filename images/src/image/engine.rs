@@ -30,7 +30,10 @@ pub async fn load(source: &str) -> Result<Loaded, Error> {
     let unwritable = |cause| Error::Engine { name: name.to_owned(), reason: format!("no temporary file: {cause}") };
     let directory = tempfile::tempdir().map_err(unwritable)?;
     let path = directory.path().join("image.tar");
-    save(name, &path).await?;
+    // Without a tag the engine would save all tags of that name.
+    let has_tag = name.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
+    let tagged = if has_tag { name.to_owned() } else { format!("{name}:latest") };
+    save(&tagged, &path).await?;
     loaded(&path, Some(directory)).await
 }
 

@@ -29,7 +29,8 @@ async fn what_is_no_image_or_has_no_place_is_refused_before_anyone_is_asked() {
     refused(push(&image).arg("--tag=-x"), 2, "--tag `-x` is not usable").await;
     refused(push(&image).args(["--repository", "Not/This"]), 2, "small letters").await;
     // no Docker: neither the program nor an engine
-    refused(push("docker:db-migration"), 3, "cannot take `db-migration` from the Docker engine").await;
+    let without = push("docker:db-migration").env("PATH", "/nowhere");
+    refused(without, 3, "cannot take `db-migration:latest` from the Docker engine: docker cannot be run").await;
     let path = std::env::var("PATH").unwrap();
     let nobody = push("docker:db-migration").env("PATH", path).env("DOCKER_HOST", "unix:///nowhere.sock");
     refused(nobody, 3, "start the Docker engine").await;
