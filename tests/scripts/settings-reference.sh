@@ -25,7 +25,8 @@ section() {
 cat <<'TEXT'
 # Variables and flags
 
-Made from the programs' own `--help` by `make reference`; do not edit. Every flag has the variable that is named with it in brackets.
+Made from the programs' own `--help` by `make reference`; do not edit. Every flag has the variable that is named with it in brackets;
+only the `--confirm` of `publish-images remove` has none: it is typed.
 
 Secrets have variables only, never flags. Each may be given as `NAME`, or as the path of a file in `NAME_FILE`:
 
