@@ -1,6 +1,6 @@
 # What a person types. Each target is one script in tests/scripts; nothing is hidden here.
 .DEFAULT_GOAL := help
-.PHONY: help bench-s3 demo test
+.PHONY: help bench-s3 demo images publish reference rehearse test
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -10,6 +10,18 @@ bench-s3: ## migrate-s3 beside rclone and the old script, between two S3 servers
 
 demo: ## Fill a generated estate, migrate it, prove it, report: SCALE=200 (MB) SEED=2023
 	@tests/scripts/demo.sh
+
+images: ## Build the images db-migration and s3-migration, with their bills of materials
+	@images/scripts/build.sh
+
+publish: ## Build the images and push them to their registries
+	@tests/scripts/publish.sh
+
+rehearse: ## The day of the cutover with the images, on one machine: SCALE=200 (MB) SEED=2023
+	@tests/scripts/rehearse.sh
+
+reference: ## Write the reference of variables and flags anew, from the programs' --help
+	@tests/scripts/reference.sh
 
 test: ## Everything that proves the project: style, lints, unit tests, the suite on real engines
 	@tests/scripts/test.sh

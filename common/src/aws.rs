@@ -22,6 +22,8 @@ use aws_sdk_s3::config::{
     StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig,
 };
 
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
+
 pub use failure::{FailureKind, RequestFailure};
 
 use crate::secret::Secret;
@@ -114,6 +116,13 @@ pub async fn s3_client(options: &SideOptions) -> Result<aws_sdk_s3::Client, Sett
 /// The HTTP client of one side; `service` is the word for messages.
 pub(crate) fn http_client(options: &SideOptions, service: &str) -> Result<SharedHttpClient, SettingError> {
     http::client(options.endpoint_url.as_deref(), service)
+}
+
+/// A connection pool for requests that are not the SDK's own, to `endpoint_url` and wherever it redirects to. `service` is
+/// the word for messages. Trusts whom the clients trust, and has their time limits.
+pub fn connector(endpoint_url: &str, service: &str) -> Result<aws_smithy_http_client::Connector, SettingError> {
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+    http::connector(endpoint_url, service, settings.build())
 }
 
 /// The time limits that hold for every request; that of the whole operation is the caller's.

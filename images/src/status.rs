@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use common::aws::RequestFailure;
 use common::ecr::{Image, Registry, Repository};
 use common::settings::LogFormat;
 use common::units::{bytes, counted};
@@ -42,14 +41,14 @@ struct RepositoryStatus {
 }
 
 /// Asks the registries and gives the result as text or JSON.
-pub async fn status(config: &Config, stop: &CancellationToken) -> Result<String, Error> {
-    let registry = Registry::new(&config.side, config.registries.account.clone(), stop.clone()).await?;
+pub async fn status(config: &Config, images_shown: usize, stop: &CancellationToken) -> Result<String, Error> {
+    let registry = config.registry(stop).await?;
     let mut repositories = Vec::with_capacity(2);
     for (name, terraform_variable) in [
         (&config.registries.db_migration, "create_db_migration_infra"),
         (&config.registries.s3_migration, "create_s3_migration_infra"),
     ] {
-        repositories.push(repository(config, &registry, name, terraform_variable).await?);
+        repositories.push(repository(config, &registry, images_shown, name, terraform_variable).await?);
     }
     let status = Status {
         r#type: "registries",
@@ -68,24 +67,18 @@ pub async fn status(config: &Config, stop: &CancellationToken) -> Result<String,
 async fn repository(
     config: &Config,
     registry: &Registry,
+    images_shown: usize,
     name: &str,
     terraform_variable: &'static str,
 ) -> Result<RepositoryStatus, Error> {
-    let failed = |action| {
-        move |source: RequestFailure| Error::Request {
-            action,
-            repository: name.to_owned(),
-            region: config.side.region.clone(),
-            source: Box::new(source),
-        }
-    };
+    let failed = |action| config.request_failed(action, name);
     let repository = registry.repository(name).await.map_err(failed("look up the repository"))?;
     let mut images = match &repository {
         Some(_) => registry.images(name).await.map_err(failed("list the images"))?,
         None => Vec::new(),
     };
-    let images_omitted = images.len().saturating_sub(config.images_shown);
-    images.truncate(config.images_shown);
+    let images_omitted = images.len().saturating_sub(images_shown);
+    images.truncate(images_shown);
     let present = repository.is_some();
     Ok(RepositoryStatus { name: name.to_owned(), present, terraform_variable, repository, images, images_omitted })
 }

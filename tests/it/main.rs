@@ -5,7 +5,9 @@
 
 mod db;
 mod harness;
+mod images;
 mod licences;
 mod publish_images;
+mod runbooks;
 mod s3;
 mod tidy;

@@ -1,4 +1,8 @@
-//! `publish-images status` against ECR as moto acts it out.
+//! `publish-images` against ECR as moto acts it out, and a real registry.
+
+mod bad_input;
+mod mirror;
+mod push;
 
 use serde_json::Value;
 use tests::engines::Moto;

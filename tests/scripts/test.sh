@@ -130,6 +130,15 @@ deny() {
     check "cargo deny" cargo deny --locked --log-level error check
 }
 
+# Terraform is in no package repository of Debian's. What can be held without it is in tests/it/images/infrastructure.rs.
+terraform_format() {
+    if ! command -v terraform >/dev/null; then
+        say "== terraform fmt was not run: terraform is not installed"
+        return
+    fi
+    check "terraform fmt" terraform fmt -check -diff -recursive images/terraform
+}
+
 # A function, so that the whole script is read before any of it runs.
 main() {
     local target
@@ -144,6 +153,7 @@ main() {
     check "cargo fmt" cargo fmt --all --check
     check "cargo clippy" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
     deny
+    terraform_format
     # One selection of packages for all that follows: cargo unites the features of what is selected, and another selection
     # would compile every dependency again.
     check "build" cargo build --quiet --locked --workspace --bins --tests

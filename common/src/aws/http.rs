@@ -8,8 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_sdk_s3::config::SharedHttpClient;
-use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
@@ -23,12 +24,36 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A client for `endpoint_url`, or for AWS when there is none. `service` is the word for messages.
 pub(super) fn client(endpoint_url: Option<&str>, service: &str) -> Result<SharedHttpClient, SettingError> {
-    let encrypted = endpoint_url.map_or(Ok(true), |url| is_encrypted(url, service))?;
     let builder = Builder::new().pool_idle_timeout(IDLE_TIMEOUT);
+    Ok(match trust(endpoint_url, service)? {
+        None => builder.build_http(),
+        Some(context) => builder.tls_provider(Provider::rustls(CryptoMode::Ring)).tls_context(context).build_https(),
+    })
+}
+
+/// The same for requests that are not the SDK's own.
+pub(super) fn connector(
+    endpoint_url: &str,
+    service: &str,
+    settings: HttpConnectorSettings,
+) -> Result<Connector, SettingError> {
+    let builder = Connector::builder()
+        .connector_settings(settings)
+        .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
+        .pool_idle_timeout(IDLE_TIMEOUT);
+    Ok(match trust(Some(endpoint_url), service)? {
+        None => builder.build_http(),
+        Some(context) => builder.tls_provider(Provider::rustls(CryptoMode::Ring)).tls_context(context).build(),
+    })
+}
+
+/// Whom a client trusts; `None` when there is nobody to trust and no TLS either.
+fn trust(endpoint_url: Option<&str>, service: &str) -> Result<Option<TlsContext>, SettingError> {
+    let encrypted = endpoint_url.map_or(Ok(true), |url| is_encrypted(url, service))?;
     let own = own_authorities(&Variables::of_process())?;
     let system = has_system_authorities();
     if !encrypted && own.is_none() && !system {
-        return Ok(builder.build_http());
+        return Ok(None);
     }
     if own.is_none() && !system {
         return Err(SettingError::Missing {
@@ -40,12 +65,12 @@ pub(super) fn client(endpoint_url: Option<&str>, service: &str) -> Result<Shared
     if let Some(pem) = own {
         trust.add_pem_certificate(pem);
     }
-    let context = TlsContext::builder().with_trust_store(trust).build().map_err(|error| SettingError::Invalid {
+    let context = TlsContext::builder().with_trust_store(trust).build();
+    context.map(Some).map_err(|error| SettingError::Invalid {
         name: CA_BUNDLE.into(),
         reason: error.to_string(),
         how: None,
-    })?;
-    Ok(builder.tls_provider(Provider::rustls(CryptoMode::Ring)).tls_context(context).build_https())
+    })
 }
 
 /// Whether the endpoint speaks TLS. The URL is not repeated in errors when it could hold a password.

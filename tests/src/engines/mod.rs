@@ -7,11 +7,17 @@
 mod client_tools;
 mod container;
 mod moto;
+mod network;
 mod postgres;
+mod registry;
 mod s3;
+mod task;
 mod tls;
 
 pub use client_tools::postgres_client_bin_dir;
 pub use moto::Moto;
+pub use network::PrivateNetwork;
 pub use postgres::{Database, PostgresEngine, postgres};
+pub use registry::{ACCOUNT, Ecr, PASSWORD as REGISTRY_PASSWORD, Registry, Users};
 pub use s3::{S3Engine, s3};
+pub use task::{Task, TaskEnd, built_images};

@@ -96,15 +96,62 @@ impl Moto {
         answer["image"]["imageId"]["imageDigest"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// Makes a repository whose tags cannot be moved.
+    ///
+    /// # Panics
+    ///
+    /// When moto refuses.
+    pub async fn create_fixed_repository(&self, region: &str, name: &str) {
+        let body = json!({ "repositoryName": name, "imageTagMutability": "IMMUTABLE" });
+        self.call(region, "CreateRepository", &body).await;
+    }
+
+    /// Puts the image that a registry holds, and scans it.
+    ///
+    /// # Panics
+    ///
+    /// When moto refuses.
+    pub async fn show_image(&self, region: &str, repository: &str, tag: &str, digest: &str, manifest: &str) {
+        let body = json!({
+            "repositoryName": repository, "imageTag": tag, "imageDigest": digest, "imageManifest": manifest,
+        });
+        self.call(region, "PutImage", &body).await;
+        let body = json!({ "repositoryName": repository, "imageId": { "imageDigest": digest } });
+        self.call(region, "StartImageScan", &body).await;
+    }
+
+    /// Says what the scan of an image comes to: ECR's word for its state, and the findings by severity.
+    ///
+    /// # Panics
+    ///
+    /// When moto refuses.
+    pub async fn set_scan(&self, region: &str, repository: &str, digest: &str, status: &str, findings: &Value) {
+        let result = json!({
+            "registryId": "123456789012", "repositoryName": repository, "imageId": { "imageDigest": digest },
+            "imageScanStatus": { "status": status }, "imageScanFindings": { "findingSeverityCounts": findings },
+        });
+        let body = json!({ "results": [result], "account_id": "123456789012", "region": region }).to_string();
+        let path = "/moto-api/static/ecr/scan-finding-results";
+        self.send(path, "Content-Type: application/json\r\n", path, &body).await;
+    }
+
     /// One request of ECR's JSON protocol. moto looks into the signature for the region only.
     async fn call(&self, region: &str, action: &str, body: &Value) -> Value {
         let body = body.to_string();
         let scope = format!("AKIATEST/20260301/{region}/ecr/aws4_request");
-        let request = format!(
-            "POST / HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-amz-json-1.1\r\n\
+        let headers = format!(
+            "Content-Type: application/x-amz-json-1.1\r\n\
              X-Amz-Target: AmazonEC2ContainerRegistry_V20150921.{action}\r\n\
-             Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+             Authorization: AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0\r\n"
+        );
+        let body = self.send("/", &headers, action, &body).await;
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("moto answered {action} with {body}: {error}"))
+    }
+
+    /// One request; the body of the answer, which must be a success.
+    async fn send(&self, path: &str, headers: &str, action: &str, body: &str) -> String {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             self.address,
             body.len(),
         );
@@ -117,8 +164,8 @@ impl Moto {
         };
         let answer = answer.await.unwrap_or_else(|error| panic!("moto broke off {action}: {error}"));
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        assert!(head.contains(" 200 "), "moto refused {action}: {answer}");
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("moto answered {action} with {body}: {error}"))
+        assert!(head.contains(" 200 ") || head.contains(" 201 "), "moto refused {action}: {answer}");
+        body.to_owned()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Behind `make demo`. It knows the programs only from outside: their variables, exit codes and reports. Everything that
 //! it starts ends with it, and only the reports stay.
 
+mod cutover;
 mod paas;
 mod program;
 mod target;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use crate::estate::{Bucket, Estate, LoadError, UploadError};
 use crate::local_postgres::LocalPostgresError;
 
+pub use cutover::cutover;
 use paas::Paas;
 use program::{Program, Signals};
 use target::Target;
@@ -56,6 +58,9 @@ pub enum RehearsalError {
         /// What went wrong.
         cause: std::io::Error,
     },
+    /// A database did not answer.
+    #[error("a database of the rehearsal does not answer")]
+    Database(#[from] tokio_postgres::Error),
     /// A signal came: its number.
     #[error("stopped by signal {0}; everything that was started is being stopped, and nothing is left but reports")]
     Stopped(i32),

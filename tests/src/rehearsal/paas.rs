@@ -1,10 +1,12 @@
 //! The platform that is left: a database behind `VCAP_SERVICES`, and two buckets with keys of their own.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::estate::{Bucket, Estate};
 use crate::local_postgres::LocalPostgres;
-use crate::s3_server::{Account, Bucket as ServerBucket, Config, S3Server, client_of};
+use crate::s3_server::{Account, Bucket as ServerBucket, Config, NewObject, S3Server, client_of};
 
 use super::{REGION, RehearsalError, system};
 
@@ -24,7 +26,7 @@ const fn bucket_name(bucket: Bucket) -> &'static str {
 /// The running source side.
 pub(super) struct Paas {
     database: LocalPostgres,
-    s3: S3Server,
+    s3: Arc<S3Server>,
     account: Account,
 }
 
@@ -43,7 +45,7 @@ impl Paas {
         let buckets = names.iter().map(|name| ServerBucket::new(name).in_region(REGION)).collect();
         let config = Config { accounts: vec![account.clone()], buckets };
         let s3 = S3Server::start(config).await.map_err(system("the source's S3 server cannot be started"))?;
-        Ok(Self { database: LocalPostgres::start().await?, s3, account })
+        Ok(Self { database: LocalPostgres::start().await?, s3: Arc::new(s3), account })
     }
 
     /// Fills the database and both buckets, at the same time.
@@ -70,6 +72,22 @@ impl Paas {
             bytes += size;
         }
         Ok((objects, bytes))
+    }
+
+    /// A session with the filled database.
+    pub(super) async fn connect(&self) -> Result<tokio_postgres::Client, RehearsalError> {
+        Ok(self.database.connect(&self.database.superuser_url(DATABASE)).await?)
+    }
+
+    /// Rows of the table that is written to during a rehearsed cutover.
+    pub(super) async fn session_count(&self) -> Result<u64, RehearsalError> {
+        session_count(&self.connect().await?).await
+    }
+
+    /// Puts a small file under a key, as a user of the service uploads one.
+    pub(super) fn uploads(&self) -> impl Fn(&str) + Send + 'static + use<> {
+        let s3 = Arc::clone(&self.s3);
+        move |key| s3.put(bucket_name(Bucket::BulkUpload), key, NewObject::new(format!("uploaded,{key}\n")))
     }
 
     /// As an application of the platform sees its services, with a neighbour that must not be taken for the database.
@@ -103,4 +121,10 @@ impl Paas {
             ("PAAS_REGION", REGION.to_owned()),
         ]
     }
+}
+
+/// Rows of the table that a rehearsed cutover writes to.
+pub(super) async fn session_count(client: &tokio_postgres::Client) -> Result<u64, RehearsalError> {
+    let row = client.query_one("SELECT count(*) FROM sessions", &[]).await?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }

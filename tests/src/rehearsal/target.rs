@@ -5,6 +5,7 @@ use crate::estate::Bucket;
 use crate::local_postgres::LocalPostgres;
 use crate::s3_server::{Account, Bucket as ServerBucket, Config, S3Server};
 
+use super::paas::session_count;
 use super::{REGION, RehearsalError, system};
 
 const fn bucket_name(bucket: Bucket) -> &'static str {
@@ -16,8 +17,7 @@ const fn bucket_name(bucket: Bucket) -> &'static str {
 
 /// The running target side.
 pub(super) struct Target {
-    /// Held for its server.
-    _database: LocalPostgres,
+    database: LocalPostgres,
     database_url: String,
     s3: S3Server,
     task_role: Account,
@@ -35,11 +35,16 @@ impl Target {
         let s3 = S3Server::start(config).await.map_err(system("the target's S3 server cannot be started"))?;
         let database = LocalPostgres::start().await?;
         let database_url = database.create_database("data_collector", "postgres").await?;
-        Ok(Self { _database: database, database_url, s3, task_role })
+        Ok(Self { database, database_url, s3, task_role })
     }
 
     pub(super) fn database_variables(&self) -> Vec<(&'static str, String)> {
         vec![("DATABASE_URL", self.database_url.clone())]
+    }
+
+    /// Rows of the table that is written to during a rehearsed cutover.
+    pub(super) async fn session_count(&self) -> Result<u64, RehearsalError> {
+        session_count(&self.database.connect(&self.database_url).await?).await
     }
 
     /// The bucket's variables, and the task role's credentials where the ECS agent's endpoint would give them.
