@@ -2,7 +2,7 @@
 
 #![expect(clippy::doc_markdown, reason = "these comments are the text of --help")]
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use common::settings::CommonArgs;
 
 use crate::preset::Preset;
@@ -51,7 +51,7 @@ pub struct Args {
         default_value = "auto",
         help_heading = "Source and target"
     )]
-    pub preset: Preset,
+    pub preset: PresetName,
 
     /// Objects keep their owners, who must exist on the target; otherwise all belong to the role that connects
     #[arg(long, env = "WITH_OWNER", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Source and target")]
@@ -108,3 +108,30 @@ Variables for secrets (each also as NAME_FILE, a path):
 
 Exit codes: 0 proved equal, 1 failed, 2 usage, 3 refused before any change, 4 differences, 5 cut short (run again),
 6 not provable, 130 and 143 stopped (run again).";
+
+/// The words of `--preset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PresetName {
+    /// Those of every platform that is known
+    Auto,
+    /// GOV.UK PaaS: event triggers and functions of its database broker
+    GovukPaas,
+    /// Heroku: the schema _heroku and its event triggers
+    Heroku,
+    /// cloud.gov and others on Amazon RDS: what DMS leaves in a database
+    CloudGov,
+    /// Nothing is left behind
+    None,
+}
+
+impl From<PresetName> for Preset {
+    fn from(name: PresetName) -> Self {
+        match name {
+            PresetName::Auto => Self::Auto,
+            PresetName::GovukPaas => Self::GovukPaas,
+            PresetName::Heroku => Self::Heroku,
+            PresetName::CloudGov => Self::CloudGov,
+            PresetName::None => Self::None,
+        }
+    }
+}

@@ -160,7 +160,7 @@ impl Config {
             source,
             target,
             platform,
-            preset: args.preset,
+            preset: args.preset.into(),
             rights: Rights { owner: args.with_owner, acl: args.with_acl },
             jobs: usize::from(args.jobs),
             index_jobs: usize::from(args.index_jobs),

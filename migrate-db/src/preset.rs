@@ -7,24 +7,22 @@
 //! Sources: GOV.UK's `paas-rds-broker` (`sqlengine/postgres_engine.go`); Heroku's extension hooks as dumps of its
 //! databases show them (schema `_heroku`); the AWS DMS guide, "Using a PostgreSQL database as a source" (`awsdms_*`).
 
-use clap::ValueEnum;
-
 use crate::connect::Session;
 use crate::error::Result;
 use crate::sql;
 
 /// Whose objects are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
-    /// Those of every platform that is known
+    /// Those of every platform that is known.
     Auto,
-    /// GOV.UK `PaaS`: event triggers and functions of its database broker
+    /// GOV.UK `PaaS`: event triggers and functions of its database broker.
     GovukPaas,
-    /// Heroku: the schema `_heroku` and its event triggers
+    /// Heroku: the schema `_heroku` and its event triggers.
     Heroku,
-    /// cloud.gov and others on Amazon RDS: what DMS leaves in a database
+    /// cloud.gov and others on Amazon RDS: what DMS leaves in a database.
     CloudGov,
-    /// Nothing is left behind
+    /// Nothing is left behind.
     None,
 }
 

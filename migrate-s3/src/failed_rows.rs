@@ -1,6 +1,6 @@
 //! What failed, as a manifest of S3 Batch Operations: `failed.csv` beside the report, `bucket,key` for each object.
 //!
-//! The same file can be given to `--manifest`, which then works on nothing else. Written as it grows, and always: an empty
+//! S3 Batch Operations takes it as it is. Written as it grows, and always: an empty
 //! one says that nothing failed. The form is that of the S3 user guide, "Specifying a manifest": no header, keys
 //! url-encoded. Called by `record`.
 

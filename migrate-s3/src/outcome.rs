@@ -136,7 +136,7 @@ fn report(
         target: side(config, |leg| &leg.target),
         verdict: match (outcome, config.mode) {
             (Ok(()), Mode::Migrate | Mode::Verify) => ledger.verdict,
-            (Ok(()), Mode::DryRun) => Verdict::Equal,
+            (Ok(()), Mode::DryRun) => Verdict::Unproved,
             (Err(_), _) => status.verdict(),
         },
         exit_code: status.code(),

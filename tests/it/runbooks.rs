@@ -24,9 +24,6 @@ const FOREIGN_FLAGS: [&str; 10] = [
     "--check",
 ];
 
-/// Promised by the contract, and being built: what names it is held to be right until the program knows it.
-const COMING: [&str; 1] = ["--repair"];
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -70,12 +67,8 @@ async fn every_flag_exists() {
     let known = flags(&all_help().await);
     for (name, text) in runbooks() {
         let named = flags(&text);
-        let unknown: Vec<_> = named
-            .iter()
-            .filter(|flag| {
-                !known.contains(*flag) && !FOREIGN_FLAGS.contains(&flag.as_str()) && !COMING.contains(&flag.as_str())
-            })
-            .collect();
+        let unknown: Vec<_> =
+            named.iter().filter(|flag| !known.contains(*flag) && !FOREIGN_FLAGS.contains(&flag.as_str())).collect();
         assert!(unknown.is_empty(), "{name} names {unknown:?}");
     }
 }
@@ -90,10 +83,7 @@ async fn each_command_is_given_flags_of_its_own_program() {
         for line in text.split('`').flat_map(str::lines) {
             for (program, help) in &programs {
                 let Some(arguments) = line.trim_start().strip_prefix(program) else { continue };
-                let unknown: Vec<_> = flags(arguments)
-                    .into_iter()
-                    .filter(|flag| !flags(help).contains(flag) && !COMING.contains(&flag.as_str()))
-                    .collect();
+                let unknown: Vec<_> = flags(arguments).into_iter().filter(|flag| !flags(help).contains(flag)).collect();
                 assert!(unknown.is_empty(), "{name}: {program} has no {unknown:?}");
             }
             if let Some(arguments) = line.trim_start().strip_prefix("publish-images ") {
@@ -185,7 +175,6 @@ fn local_commands(name: &str) -> Vec<(String, i32)> {
 
 /// Runs the commands in a shell, one after the other, in an empty directory.
 async fn follow(name: &str, variables: &[(&str, String)], mut before: impl AsyncFnMut(&str)) {
-    let help = all_help().await;
     let programs = std::env::var("TEST_PROGRAM_DIR").map_or_else(
         |_| std::env::current_exe().unwrap().ancestors().nth(2).unwrap().display().to_string(),
         String::from,
@@ -193,10 +182,6 @@ async fn follow(name: &str, variables: &[(&str, String)], mut before: impl Async
     let directory = tempfile::tempdir().unwrap();
     for (command, code) in local_commands(name) {
         before(&command).await;
-        if COMING.iter().any(|flag| command.contains(flag) && !help.contains(flag)) {
-            println!("{name}: `{command}` waits for the program to know it");
-            continue;
-        }
         let mut shell = Command::new("sh");
         shell.args(["-c", &command]).env_clear().env("PATH", format!("{programs}:/usr/bin:/bin"));
         shell
