@@ -135,7 +135,7 @@ resource "aws_iam_role_policy" "s3_migration" {
       {
         Sid      = "ReportsAndState"
         Effect   = "Allow"
-        Action   = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
         Resource = "arn:aws:s3:::${var.report_bucket}/*"
       },
       {

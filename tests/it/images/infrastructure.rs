@@ -73,7 +73,7 @@ fn action_of(service: &str, call: &str) -> Option<String> {
         && nouns.iter().any(|noun| call.contains(noun))
         && call.chars().all(|each| each.is_ascii_lowercase() || each == '_' || each.is_ascii_digit());
     let name = match call {
-        "list_objects_v2" => "ListBucket".into(),
+        "list_objects_v2" | "list_objects" => "ListBucket".into(),
         "head_object" => "GetObject".into(),
         "create_multipart_upload" | "upload_part" | "complete_multipart_upload" => "PutObject".into(),
         "list_multipart_uploads" => "ListBucketMultipartUploads".into(),
