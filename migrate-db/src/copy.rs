@@ -86,14 +86,16 @@ async fn bring_over(
     let source: RowDigest = kept.iter().flatten().copied().chain(copied).sum();
     record.source = Some(source);
     context.settle(plan.table.bytes, source.bytes);
-    // Statistics after the indexes, since those over expressions have their own; both while the rows are read back.
+    // Statistics after the indexes, since those over expressions have their own; both while the rows are read back. The
+    // constraints come last: adding one waits for whoever reads the table, and that is us.
     let finish = async {
-        index::build_all(context, &plan.table).await?;
-        index::analyze(context, &plan.table.name).await
+        let built = index::build_all(context, &plan.table).await?;
+        index::analyze(context, &plan.table.name).await?;
+        Ok::<_, Error>(built)
     };
-    let (finished, target) = tokio::join!(finish, verify::digest_target(context, plan));
-    finished?;
-    let target = target?;
+    let (built, target) = tokio::join!(finish, verify::digest_target(context, plan));
+    let (built, target) = (built?, target?);
+    index::complete_all(context, &plan.table, &built).await?;
     record.target = Some(target);
     if source != target {
         context.recorder.finding(verify::content_differs(plan, source, target));

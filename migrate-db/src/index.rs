@@ -15,10 +15,10 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::{orphans, sql};
 
-/// Builds all indexes of a table at once (within the pool's width), then the constraints that they serve.
+/// Builds all indexes of a table at once (within the pool's width). Returns those that are there.
 ///
 /// An index that cannot be built is a finding; the others are built all the same.
-pub async fn build_all(context: &Context, table: &Table) -> Result<()> {
+pub async fn build_all<'a>(context: &Context, table: &'a Table) -> Result<Vec<&'a Index>> {
     let built: Vec<Option<&Index>> = stream::iter(&table.indexes)
         .map(|index| async move {
             match build(context, index).await {
@@ -29,7 +29,12 @@ pub async fn build_all(context: &Context, table: &Table) -> Result<()> {
         .buffered(table.indexes.len().max(1))
         .try_collect()
         .await?;
-    for index in built.into_iter().flatten() {
+    Ok(built.into_iter().flatten().collect())
+}
+
+/// Makes the constraints that `indexes` serve, and whatever else belongs to these. Waits for everybody who reads the table.
+pub async fn complete_all(context: &Context, table: &Table, indexes: &[&Index]) -> Result<()> {
+    for index in indexes {
         if let Err(error) = complete(context, table, index).await {
             record_failure(context, format!("index {}", index.name), "constraint", error)?;
         }
