@@ -1,9 +1,12 @@
 # What a person types. Each target is one script in tests/scripts; nothing is hidden here.
 .DEFAULT_GOAL := help
-.PHONY: help bench-s3 demo images publish reference rehearse test
+.PHONY: help bench-db bench-s3 demo images publish reference rehearse test
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+bench-db: ## migrate-db beside pg_dump and pg_restore, between two local servers: SCALE=1000 (MB) ROUNDS=3
+	@tests/scripts/bench-db.sh
 
 bench-s3: ## migrate-s3 beside rclone and the old script, between two S3 servers: SMALL=5000 MIDDLE=100 LARGE=4 HUGE_MB=5000 ROUNDS=3
 	@tests/scripts/bench-s3.sh
