@@ -361,7 +361,7 @@ async fn conclude(config: &Config, state: &mut State, control: Session, source_i
     Ok(())
 }
 
-/// Copies all tables, the biggest first.
+/// Copies all tables, in the order of the plan.
 async fn copy_tables(context: &Context, state: &State, plan: &Plan, journal: &Journal) -> Result<()> {
     for_each_table(plan, state, async |table| {
         let lines = journal.tables.get(&table.table.name).map(Vec::as_slice).unwrap_or_default();
