@@ -127,13 +127,16 @@ pub async fn analyze(context: &Context, table: &RelationName) -> Result<()> {
 /// and a finding says so.
 pub async fn foreign_keys(context: &Context, keys: &[ForeignKey]) -> Result<()> {
     // One after the other: adding takes strong locks on both tables, and keys of the same tables would wait in circles.
+    let mut unchecked = Vec::new();
     for key in keys {
-        if let Err(error) = add_foreign_key(context, key).await {
-            record_failure(context, format!("foreign key {} of {}", key.name, key.table), "constraint", error)?;
+        match add_foreign_key(context, key).await {
+            Ok(()) => unchecked.push(key),
+            Err(error) => {
+                record_failure(context, format!("foreign key {} of {}", key.name, key.table), "constraint", error)?;
+            }
         }
     }
-    let unchecked = keys.iter().filter(|key| key.validated);
-    stream::iter(unchecked)
+    stream::iter(unchecked.into_iter().filter(|key| key.validated))
         .map(|key| async move {
             match validate(context, key).await {
                 Ok(()) => Ok(()),

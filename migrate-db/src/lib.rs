@@ -38,6 +38,7 @@ mod quiet;
 pub mod record;
 mod repair;
 mod rest;
+pub mod restore;
 pub mod rights;
 pub mod rows;
 pub mod run;

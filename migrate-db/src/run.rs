@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use common::finding::{Finding, FindingKind, Verdict};
+use common::finding::Verdict;
 use common::progress::Progress;
 use common::report::{Check, CheckOutcome};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -25,7 +25,8 @@ use crate::plan::{self, Plan, TablePlan};
 use crate::preflight::{self, Party, TargetState};
 use crate::preset::Planted;
 use crate::record::{Recorder, TableRecord};
-use crate::schema::{Schema, Section};
+use crate::restore::Restore;
+use crate::schema::Schema;
 use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
 use crate::{bounds, clean, copy, finish, index, large_object, repair, rest, rights, seal, verify};
@@ -245,7 +246,10 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
         journal::begin(&control, &state.run_id, &source_identity, &plan).await?;
         journal::load(&control).await?.ok_or_else(|| Error::Defect("the journal just written is not there".into()))?
     };
-    let schema = restore_pre_data(config, stop, state, &tools, &snapshot, &plan, &journal, &control).await?;
+    let restore = Restore { plan: &plan, target: &config.target, recorder: &state.recorder, stop };
+    state.progress.begin_phase("schema", None, None);
+    let schema = Schema::dump(&tools, &config.source, &snapshot, &plan.planted, config.rights, stop).await?;
+    restore.pre_data(&schema, &journal, &control).await?;
     let mut context = context(config, stop, state, &plan, &snapshot);
     context.has_triggers = journal.is_done(Step::PostData);
     // Each byte passes twice: when it is copied and when it is read back.
@@ -258,48 +262,10 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     state.progress.begin_phase("sequences, foreign keys and triggers", None, None);
     let positions = rest::set_sequences(&plan, &snapshot, &control).await?;
     index::foreign_keys(&context, &plan.foreign_keys).await?;
-    let started = Instant::now();
-    for complaint in schema.restore(Section::PostData, &plan, &config.target, resumed, stop).await? {
-        state.recorder.finding(Finding::new(FindingKind::Error, complaint.entry, "restore", complaint.message));
-    }
-    state.recorder.span("run", "schema", "triggers, policies, rules", started);
-    journal::finish_step(&control, Step::PostData).await?;
+    restore.post_data(&schema, resumed, &control).await?;
     finish::refresh_materialized_views(&context, &plan.materialized_views).await?;
     rest::compare(config, &context, state, &plan, &snapshot, &control, Some(&positions)).await?;
     conclude(config, state, control, source_identity).await
-}
-
-#[expect(clippy::too_many_arguments, reason = "everything a restore touches, used once")]
-async fn restore_pre_data(
-    config: &Config,
-    stop: &CancellationToken,
-    state: &State,
-    tools: &ClientTools,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    journal: &Journal,
-    control: &Session,
-) -> Result<Schema> {
-    state.progress.begin_phase("schema", None, None);
-    let started = Instant::now();
-    let schema = Schema::dump(tools, &config.source, snapshot, &plan.planted, config.rights, stop).await?;
-    if !journal.is_done(Step::PreData) {
-        // Whether an earlier start was cut off in here nobody knows; restoring over it is safe.
-        let complaints = schema.restore(Section::PreData, plan, &config.target, true, stop).await?;
-        if let Some(first) = complaints.first() {
-            let more = complaints.len() - 1;
-            let message = format!(
-                "{}: {}{}",
-                first.entry,
-                first.message,
-                if more > 0 { format!(" (and {more} more)") } else { String::new() }
-            );
-            return Err(Error::Tool { tool: "pg_restore", action: "restore the schema", message, transient: false });
-        }
-        journal::finish_step(control, Step::PreData).await?;
-    }
-    state.recorder.span("run", "schema", "schema", started);
-    Ok(schema)
 }
 
 /// Copies the large objects, unless an earlier start did and they are still the source's.

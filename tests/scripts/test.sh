@@ -109,12 +109,20 @@ start_engine() {
     give_up "dockerd does not start: $(tail -n 3 "${TMPDIR:-/tmp}/migration-test-dockerd.log")"
 }
 
+# All at once: they wait for networks more than for the processor.
 images() {
-    local engine image status=0
-    for engine in postgres-13 postgres-17 s3; do
-        if image=$(tests/images/build.sh "$engine"); then say "$engine runs $image"; else status=1; fi
+    local builder builders=() status=0 engine
+    for engine in postgres-13 postgres-15 postgres-17 postgres-18 s3; do
+        image_of "$engine" &
+        builders+=($!)
     done
+    for builder in "${builders[@]}"; do wait "$builder" || status=1; done
     return "$status"
+}
+
+image_of() {
+    local image
+    image=$(tests/images/build.sh "$1") && say "$1 runs $image"
 }
 
 # cargo-deny needs the RustSec advisory database. Its licence half is also a test of the suite, without a network.

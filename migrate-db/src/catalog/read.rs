@@ -222,7 +222,8 @@ async fn indexes(session: &Session) -> Result<HashMap<u32, TableIndexes>> {
     Ok(tables)
 }
 
-/// Those of or to partitioned tables are not ours: they need indexes that only `pg_restore` makes, at the very end.
+/// Those of or to partitioned tables are not ours, nor those that lean on a key without overlaps: they need indexes that
+/// only `pg_restore` makes, at the very end.
 async fn foreign_keys(session: &Session, version: ServerVersion) -> Result<Vec<ForeignKey>> {
     let own = if version.major() >= 11 { "con.conparentid = 0" } else { "true" };
     let statement = format!(
@@ -233,7 +234,9 @@ async fn foreign_keys(session: &Session, version: ServerVersion) -> Result<Vec<F
          JOIN pg_namespace n ON n.oid = c.relnamespace
          JOIN pg_class fc ON fc.oid = con.confrelid
          JOIN pg_namespace fn ON fn.oid = fc.relnamespace
-         WHERE con.contype = 'f' AND c.relkind = 'r' AND fc.relkind = 'r' AND {own} AND {}
+         JOIN pg_class leaned ON leaned.oid = con.conindid
+         JOIN pg_am am ON am.oid = leaned.relam
+         WHERE con.contype = 'f' AND c.relkind = 'r' AND fc.relkind = 'r' AND am.amname = 'btree' AND {own} AND {}
          ORDER BY n.nspname, c.relname, con.conname",
         user_schema()
     );

@@ -40,8 +40,15 @@ pub(super) async fn read(session: &Session, version: ServerVersion, travels: Rig
     let mut objects = Vec::new();
     for (kinds, statement) in queries::all(version).into_iter().chain(rights::all(travels)) {
         for row in session.query(&format!("list {kinds}"), &statement, &[]).await? {
-            let aspects: String = row.get(3);
-            objects.push(Object { kind: row.get(0), name: row.get(1), parent: row.get(2), aspects: parse(&aspects)? });
+            // An object that a server cannot name must not bring the run down.
+            let unnamed = |error| Error::Defect(format!("the {kinds} cannot be listed: {error}"));
+            let aspects: String = row.try_get(3).map_err(unnamed)?;
+            objects.push(Object {
+                kind: row.try_get(0).map_err(unnamed)?,
+                name: row.try_get(1).map_err(unnamed)?,
+                parent: row.try_get(2).map_err(unnamed)?,
+                aspects: parse(&aspects)?,
+            });
         }
     }
     Ok(objects)

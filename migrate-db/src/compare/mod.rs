@@ -104,7 +104,7 @@ fn is_query(object: &Object, aspect: &str, left: Option<&str>, right: Option<&st
     let (Some(left), Some(right)) = (left, right) else { return false };
     let printed = !matches!((object.kind.as_str(), aspect), ("function" | "procedure", "body") | ("comment", _));
     let always = matches!((object.kind.as_str(), aspect), ("rule", "definition") | (_, "parsed body"));
-    always || printed && left.contains("SELECT ") && right.contains("SELECT ")
+    always || printed && left.contains("SELECT") && right.contains("SELECT")
 }
 
 fn not_compared(mut labels: Vec<String>, source_major: i32, target_major: i32) -> Option<Finding> {

@@ -72,6 +72,7 @@ pub async fn for_writing(
 ) -> Result<Vec<Check>> {
     let mut checks = vec![Check::pass("client tools", format!("pg_dump and pg_restore {}", tools.major))];
     checks.push(source::invalid_indexes(source.session).await?);
+    checks.push(source::subscriptions(source.session).await?);
     checks.push(target::empty(target.session, &target.endpoint.database, state).await?);
     checks.push(target::may_create(target.session).await?);
     checks.push(target::extensions(target.session, catalog).await?);

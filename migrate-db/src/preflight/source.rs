@@ -97,6 +97,22 @@ pub(super) async fn database_settings(session: &Session) -> Result<Check> {
     ))
 }
 
+/// Subscriptions stay behind: on the target one would begin to receive what the source still receives.
+pub(super) async fn subscriptions(session: &Session) -> Result<Check> {
+    const NAME: &str = "subscriptions";
+    let statement = "SELECT format('%I', subname) FROM pg_subscription
+                     WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1";
+    let subscriptions = names(session, "list the subscriptions", statement).await?;
+    if subscriptions.is_empty() {
+        return Ok(Check::pass(NAME, "none"));
+    }
+    Ok(Check::warn(
+        NAME,
+        format!("the source subscribes to publications of others, which is not carried: {}", some(&subscriptions)),
+        "after the cutover, on the target: CREATE SUBSCRIPTION … for those that are still wanted",
+    ))
+}
+
 /// Indexes that the source itself does not trust are left behind, as pg_dump does.
 pub(super) async fn invalid_indexes(session: &Session) -> Result<Check> {
     let statement = format!(

@@ -7,7 +7,7 @@ use crate::error::Error;
 /// An entry that pg_restore could not restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
-    /// The entry of the dump, for example `TRIGGER public users audit`.
+    /// The entry of the dump, for example `TRIGGER users audit`; `the schema` where none is named.
     pub entry: String,
     /// What the server said.
     pub message: String,
@@ -43,11 +43,13 @@ const BROKEN: [&str; 5] = [
 
 /// Splits what pg_restore said into complaints that stand and harmless ones.
 pub(super) fn judge(stderr: &str, again: bool) -> (Vec<Complaint>, Vec<Complaint>) {
-    let mut entry = String::new();
+    let mut entry = String::from("the schema");
     let mut complaints = Vec::new();
     for line in stderr.lines() {
         if let Some(toc) = line.strip_prefix("pg_restore: from TOC entry ") {
-            entry = toc.splitn(4, ' ').nth(3).unwrap_or(toc).trim().into();
+            let described = toc.splitn(4, ' ').nth(3).unwrap_or(toc);
+            // The last word is the owner, which may be empty.
+            entry = described.rsplit_once(' ').map_or(described, |(object, _)| object).into();
         } else if let Some(error) = line.strip_prefix("pg_restore: error: ") {
             let message = error.strip_prefix("could not execute query: ").unwrap_or(error);
             complaints.push(Complaint { entry: entry.clone(), message: message.replace("ERROR:  ", "") });
@@ -102,7 +104,7 @@ pg_restore: warning: errors ignored on restore: 3
     fn harmless_messages_are_told_from_others() {
         let (complaints, harmless) = judge(STDERR, true);
         assert_eq!(complaints.len(), 1);
-        assert_eq!(complaints[0].entry, "USER MAPPING - USER MAPPING app SERVER s postgres");
+        assert_eq!(complaints[0].entry, "USER MAPPING - USER MAPPING app SERVER s");
         assert_eq!(complaints[0].message, "role \"app\" does not exist");
         assert_eq!(harmless.len(), 2);
         assert_eq!(judge(STDERR, false).0.len(), 2);

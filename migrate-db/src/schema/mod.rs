@@ -101,6 +101,8 @@ impl Schema {
         };
         let mut arguments = vec![
             section.into(),
+            // Only so does it say which entry an error is about.
+            "--verbose".into(),
             "--no-tablespaces".into(),
             "--no-password".into(),
             format!("--use-list={}", list.path()),

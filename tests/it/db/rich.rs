@@ -4,25 +4,77 @@ use super::pair::{Pair, dump};
 
 /// See the file.
 pub(super) const RICH: &str = include_str!("rich.sql");
+/// What only PostgreSQL 18 knows.
+const RICH_18: &str = include_str!("rich-18.sql");
 
 #[tokio::test]
 async fn a_rich_database_arrives_on_a_newer_server() {
-    arrives(13, 17).await;
+    arrives(13, 17, &[RICH]).await;
 }
 
 #[tokio::test]
 async fn a_rich_database_arrives_on_an_equal_new_server() {
-    arrives(17, 17).await;
+    arrives(17, 17, &[RICH]).await;
 }
 
 #[tokio::test]
 async fn a_rich_database_arrives_on_an_equal_old_server() {
-    arrives(13, 13).await;
+    arrives(13, 13, &[RICH]).await;
 }
 
-async fn arrives(source_major: u16, target_major: u16) {
+#[tokio::test]
+async fn a_rich_database_arrives_on_the_newest_server() {
+    arrives(15, 18, &[RICH]).await;
+}
+
+#[tokio::test]
+async fn what_only_the_newest_server_knows_arrives_there() {
+    arrives(18, 18, &[RICH, RICH_18]).await;
+}
+
+#[tokio::test]
+async fn what_the_target_refuses_is_named_and_the_rest_arrives() {
+    // GIVEN a source with what later majors no longer know (a postfix operator), or call otherwise (a procedure, a
+    // transform), with an operator that is not made yet, and with a comment that a subscription left behind
+    let pair = Pair::scripted(
+        13,
+        17,
+        "CREATE TABLE kept (id integer PRIMARY KEY, name text); INSERT INTO kept VALUES (1, 'one');
+         CREATE FUNCTION half(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT $1 / 2';
+         CREATE OPERATOR #%# (LEFTARG = bigint, FUNCTION = half);
+         CREATE FUNCTION same(boolean, boolean) RETURNS boolean LANGUAGE sql AS 'SELECT $1 = $2';
+         CREATE OPERATOR === (LEFTARG = boolean, RIGHTARG = boolean, FUNCTION = same, NEGATOR = !==);
+         CREATE PROCEDURE note(a integer, INOUT b text) LANGUAGE sql AS 'SELECT $2';
+         CREATE TRANSFORM FOR integer LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal), TO SQL WITH FUNCTION int4recv(internal));
+         CREATE SUBSCRIPTION feed CONNECTION '' PUBLICATION p WITH (connect = false);
+         COMMENT ON SUBSCRIPTION feed IS 'still there';",
+    )
+    .await;
+
+    // WHEN it is migrated
+    let place = tempfile::tempdir().unwrap();
+    let outcome = pair.program().env("REPORT", place.path().display().to_string()).run().await;
+
+    // THEN the run ends with differences, names the operator, and nothing else
+    outcome.assert_code(4);
+    let report = std::fs::read_to_string(place.path().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let named: Vec<&str> = findings.iter().map(|finding| finding["item"].as_str().unwrap()).collect();
+    assert_eq!(named, ["operator public.#%#(bigint,NONE)", "OPERATOR #%#"], "{outcome}");
+    assert!(outcome.stderr.contains("feed"), "the subscription that stays behind is not named: {outcome}");
+
+    // AND the rows are there
+    assert_eq!(pair.target.text("SELECT name FROM kept").await.as_deref(), Some("one"));
+
+    // AND the same command, once the cause is mended, comes to an equal end
+    pair.source.execute("DROP SUBSCRIPTION feed; DROP OPERATOR #%# (bigint, NONE)").await;
+    pair.assert_equal(&pair.program().run().await);
+}
+
+async fn arrives(source_major: u16, target_major: u16, scripts: &[&str]) {
     // GIVEN a source with one of everything
-    let pair = Pair::scripted(source_major, target_major, RICH).await;
+    let pair = Pair::scripted(source_major, target_major, &scripts.concat()).await;
 
     // WHEN it is migrated
     let outcome = pair.migrate().await;
