@@ -110,7 +110,25 @@ pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -
         Mode::Repair => repair_all(config, stop, state, ready).await?,
         Mode::Migrate => migrate(config, stop, state, ready).await?,
     }
-    for finding in writes.changes(&WriteCounts::read(&config.source).await?, &plan) {
+    look_for_late_writers(config, stop, state, &plan, &writes).await
+}
+
+async fn look_for_late_writers(
+    config: &Config,
+    stop: &CancellationToken,
+    state: &State,
+    plan: &Plan,
+    before: &WriteCounts,
+) -> Result<()> {
+    let later = WriteCounts::read(&config.source).await?;
+    let changed = before.changed(&later, plan);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    state.progress.begin_phase("look for late writers", None, None);
+    let snapshot = Snapshot::take(&config.source, Side::Source).await?;
+    let now = context(config, stop, state, plan, &snapshot);
+    for finding in late_writers::findings(changed, &state.records(), &now).await? {
         tracing::warn!("{} {}", finding.item, finding.detail);
         state.recorder.finding(finding);
     }
@@ -312,9 +330,9 @@ async fn repair_all(config: &Config, stop: &CancellationToken, state: &mut State
     }
     rest::compare(config, &context, state, &plan, &snapshot, &control, Some(&positions)).await?;
     if journal.is_some() {
-        conclude(config, state, control, source_identity).await?;
+        return conclude(config, state, control, source_identity).await;
     }
-    Ok(())
+    journal::flush(&control).await
 }
 
 /// Marks the work proved, if it is, and leaves the journal's end to whoever has said so.

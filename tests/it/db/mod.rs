@@ -16,4 +16,5 @@ mod rich;
 mod rights;
 mod row_security;
 mod segments;
+mod servers;
 mod tls;

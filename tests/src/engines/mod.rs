@@ -17,7 +17,7 @@ mod tls;
 pub use client_tools::postgres_client_bin_dir;
 pub use moto::Moto;
 pub use network::PrivateNetwork;
-pub use postgres::{Database, PostgresEngine, postgres};
+pub use postgres::{Database, PostgresEngine, SMALL_DISK_BYTES, postgres};
 pub use registry::{ACCOUNT, Ecr, PASSWORD as REGISTRY_PASSWORD, Registry, Users};
 pub use s3::{S3Engine, s3};
 pub use task::{Task, TaskEnd, built_images};
