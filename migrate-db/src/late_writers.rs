@@ -105,7 +105,8 @@ impl Change {
             Some(_) => "has changed on the source since the snapshot".into(),
             None => format!("was written to on the source since just before the snapshot ({rows})"),
         };
-        let detail = format!("{what}; what came after the snapshot is not in the target: stop the writers, then --repair");
+        let detail =
+            format!("{what}; what came after the snapshot is not in the target: stop the writers, then --repair");
         Finding::new(FindingKind::Note, format!("table {name}"), "late writes", detail)
     }
 }

@@ -29,7 +29,8 @@ async fn rows_that_come_after_the_snapshot_are_spoken_of() {
     // THEN the copy is the snapshot's, and who wrote what is said
     outcome.assert_code(0);
     assert!(outcome.stderr.contains("1 × puma: worker 3 as postgres"), "{outcome}");
-    let said = "table public.logs has changed on the source since the snapshot: it had 100,000 rows, and now has 99,999";
+    let said =
+        "table public.logs has changed on the source since the snapshot: it had 100,000 rows, and now has 99,999";
     assert!(outcome.stderr.contains(said), "{outcome}");
     assert!(!outcome.stdout.contains("public.quiet"), "{outcome}");
 
