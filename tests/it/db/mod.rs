@@ -9,6 +9,7 @@ mod late_writers;
 mod limits;
 mod network;
 mod pair;
+mod poolers;
 mod presets;
 mod refused;
 mod repair;
