@@ -26,6 +26,12 @@ pub struct Args {
           help_heading = "Mode")]
     pub repair: bool,
 
+    /// Copy without reading back what was written: nothing is proved, exit code 6. For an early copy, which --repair compares
+    /// and brings up to date later
+    #[arg(long, env = "COPY_ONLY", value_parser = clap::builder::FalseyValueParser::new(),
+          conflicts_with_all = ["verify", "dry_run", "repair"], help_heading = "Mode")]
+    pub copy_only: bool,
+
     /// The source as a connection string without a password; with one, use the variable SOURCE_DATABASE_URL
     #[arg(long, value_name = "URL", help_heading = "Source and target")]
     pub source: Option<String>,

@@ -85,6 +85,8 @@ pub struct Config {
     pub confirmation: String,
     /// Whether `--confirm` repeated it.
     pub confirmed: bool,
+    /// Read nothing back.
+    pub copy_only: bool,
     /// Keep the journal after success.
     pub keep_journal: bool,
     /// Name keys of differing rows.
@@ -166,6 +168,7 @@ impl Config {
             clean: args.clean,
             confirmation,
             confirmed,
+            copy_only: args.copy_only,
             keep_journal: args.keep_journal,
             show_keys: args.show_keys,
             pg_bin_dir: args.pg_bin_dir,

@@ -301,7 +301,7 @@ fn large_objects(state: &State, plan: &Plan) -> Option<Item> {
 fn item(is_compared: bool, table: &TablePlan, record: Option<&TableRecord>, troubled: bool) -> Item {
     let state = match record {
         None => ItemState::Pending,
-        Some(record) if record.failure.is_some() || troubled || record.source != record.target => ItemState::Failed,
+        Some(record) if record.failure.is_some() || troubled || record.is_unequal() => ItemState::Failed,
         Some(_) if is_compared => ItemState::Equal,
         Some(_) => ItemState::Copied,
     };

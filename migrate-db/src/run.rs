@@ -253,6 +253,7 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
         segment_bytes_max: config.segment_bytes_max,
         has_triggers: false,
+        reads_back: !config.copy_only,
         show_keys: config.show_keys,
         rights: config.rights,
         recorder: state.recorder.clone(),
@@ -283,8 +284,8 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     let mut context = context(config, stop, state, &plan, &snapshot);
     context.has_triggers = journal.is_done(Step::PostData);
     let _builds = builds::watch(&config.target, &state.progress, plan.bytes());
-    // Each byte passes twice: when it is copied and when it is read back.
-    state.progress.begin_phase("copy and verify", Some(2 * plan.bytes()), Some(plan.tables.len() as u64));
+    let phase = if config.copy_only { "copy" } else { "copy and verify" };
+    state.progress.begin_phase(phase, Some(context.passes() * plan.bytes()), Some(plan.tables.len() as u64));
     let ((), large_objects) = tokio::try_join!(
         copy_tables(&context, state, &plan, &journal),
         copy_large_objects(&context, &plan, &journal, resumed, &control),

@@ -2,6 +2,7 @@
 
 mod clean;
 mod compared;
+mod copy_only;
 mod estate;
 mod interrupted;
 mod large_objects;
