@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::journal;
 use crate::large_object;
 use crate::plan::{Plan, TablePlan};
+use crate::preflight;
 use crate::record::TableRecord;
 use crate::run::{State, run};
 use crate::verify;
@@ -90,6 +91,7 @@ async fn conclude(
         }
         Ok(()) if config.mode == Mode::DryRun => {
             if let (Some(plan), LogFormat::Text) = (&state.plan, config.log_format) {
+                print(&preflight::describe(&state.checks));
                 match &state.finished_before {
                     Some(seal) => print(&format!(
                         "The target holds the finished work of run {}: both sides would be compared, nothing copied.\n",
@@ -203,7 +205,7 @@ fn assemble(config: &Config, state: &State, started_at: Timestamp, outcome: &Res
         failure: outcome.as_ref().err().map(|error| describe(error)),
         totals,
         preflight: state.checks.clone(),
-        settings: settings(config),
+        settings: settings(config, state),
         items,
         items_omitted,
         findings_omitted: findings.len().saturating_sub(LISTED_MAX) as u64,
@@ -217,14 +219,16 @@ fn side(endpoint: &Endpoint, version: Option<ServerVersion>) -> ReportSide {
     ReportSide { location: endpoint.label(), engine }
 }
 
-fn settings(config: &Config) -> BTreeMap<String, String> {
+fn settings(config: &Config, state: &State) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::from([
-        ("jobs".to_owned(), config.jobs.to_string()),
-        ("index jobs".to_owned(), config.index_jobs.to_string()),
         ("split above".to_owned(), common::units::bytes(config.segment_bytes_max)),
         ("TLS to the source".to_owned(), config.source.tls.mode.word().to_owned()),
         ("TLS to the target".to_owned(), config.target.tls.mode.word().to_owned()),
     ]);
+    if let Some(width) = state.width {
+        settings.insert("jobs".into(), width.jobs.to_string());
+        settings.insert("index jobs".into(), width.index_jobs.to_string());
+    }
     if let Some(platform) = &config.platform {
         settings.insert("platform".into(), platform.clone());
     }
@@ -297,7 +301,7 @@ fn large_objects(state: &State, plan: &Plan) -> Option<Item> {
 fn item(is_compared: bool, table: &TablePlan, record: Option<&TableRecord>, troubled: bool) -> Item {
     let state = match record {
         None => ItemState::Pending,
-        Some(record) if record.failure.is_some() || troubled || record.source != record.target => ItemState::Failed,
+        Some(record) if record.failure.is_some() || troubled || record.is_unequal() => ItemState::Failed,
         Some(_) if is_compared => ItemState::Equal,
         Some(_) => ItemState::Copied,
     };

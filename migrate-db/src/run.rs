@@ -29,7 +29,8 @@ use crate::restore::Restore;
 use crate::schema::Schema;
 use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
-use crate::{bounds, clean, copy, finish, index, large_object, repair, rest, rights, seal, verify};
+use crate::width::{self, Width};
+use crate::{bounds, builds, clean, copy, estimate, finish, index, large_object, repair, rest, rights, seal, verify};
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
 const TABLES_IN_FLIGHT_MAX: usize = 64;
@@ -42,6 +43,8 @@ pub struct State {
     pub source_version: Option<ServerVersion>,
     /// The target's version.
     pub target_version: Option<ServerVersion>,
+    /// Sessions that work at the same time, once both servers are known.
+    pub width: Option<Width>,
     /// What preflight looked at.
     pub checks: Vec<Check>,
     /// The plan, once made.
@@ -68,6 +71,7 @@ impl Default for State {
             run_id: uuid::Uuid::now_v7().to_string(),
             source_version: None,
             target_version: None,
+            width: None,
             checks: Vec::new(),
             plan: None,
             records: Arc::default(),
@@ -101,7 +105,7 @@ struct Ready {
 
 /// Does what `config` asks for. What was found out is in `state` even when this fails.
 pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<()> {
-    let ready = prepare(config, state).await?;
+    let ready = prepare(config, stop, state).await?;
     let (plan, writes) = (Arc::clone(&ready.plan), ready.writes.clone());
     match config.mode {
         Mode::DryRun => return Ok(()),
@@ -110,7 +114,25 @@ pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -
         Mode::Repair => repair_all(config, stop, state, ready).await?,
         Mode::Migrate => migrate(config, stop, state, ready).await?,
     }
-    for finding in writes.changes(&WriteCounts::read(&config.source).await?, &plan) {
+    look_for_late_writers(config, stop, state, &plan, &writes).await
+}
+
+async fn look_for_late_writers(
+    config: &Config,
+    stop: &CancellationToken,
+    state: &State,
+    plan: &Plan,
+    before: &WriteCounts,
+) -> Result<()> {
+    let later = WriteCounts::read(&config.source).await?;
+    let changed = before.changed(&later, plan);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    state.progress.begin_phase("look for late writers", None, None);
+    let snapshot = Snapshot::take(&config.source, Side::Source).await?;
+    let now = context(config, stop, state, plan, &snapshot);
+    for finding in late_writers::findings(changed, &state.records(), &now).await? {
         tracing::warn!("{} {}", finding.item, finding.detail);
         state.recorder.finding(finding);
     }
@@ -118,8 +140,9 @@ pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -
 }
 
 /// Connects, takes the snapshot, reads the catalog, makes the plan, and looks whether anything stands in the way.
-async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
+async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<Ready> {
     let started = Instant::now();
+    state.checks = preflight::ways(&config.source, &config.target).await?;
     let writes = WriteCounts::read(&config.source).await?;
     let (snapshot, control) =
         tokio::try_join!(Snapshot::take(&config.source, Side::Source), Session::open(&config.target, Side::Target))?;
@@ -130,7 +153,10 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
     let target = Party { endpoint: &config.target, session: &control, version: target_version };
     let catalog = catalog::read(snapshot.session(), source_version).await?;
     let planted = Planted::find(snapshot.session(), config.preset).await?;
-    state.checks = preflight::for_reading(&source, &target, &catalog).await?;
+    state.checks.extend(preflight::for_reading(&source, &target, &catalog).await?);
+    let (width, room) = width::choose(config.width, snapshot.session(), &control).await?;
+    state.width = Some(width);
+    state.checks.push(room);
     state.checks.push(preflight::planted(&planted));
     state.checks.push(late_writers::connected(snapshot.session()).await?);
     let source_identity = identity(snapshot.session(), config).await?;
@@ -179,6 +205,9 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
         tracing::warn!(next = check.fix, "{}: {}", check.name, check.detail);
     }
     preflight::refuse_failures(&state.checks)?;
+    if config.mode == Mode::DryRun {
+        state.checks.push(estimate::sample(&snapshot.readers(width.jobs), &plan, stop).await?);
+    }
     Ok(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity, writes })
 }
 
@@ -216,13 +245,15 @@ fn keep_ranges(plan: &mut Plan, journal: &Journal, source_identity: &str) -> Res
 }
 
 fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan, snapshot: &Snapshot) -> Context {
+    let Width { jobs, index_jobs } = state.width.unwrap_or(Width { jobs: 1, index_jobs: 1 });
     Context {
-        readers: snapshot.readers(config.jobs),
-        writers: Pool::new(&config.target, Side::Target, config.jobs, String::new()),
-        builders: Pool::new(&config.target, Side::Target, config.index_jobs, String::new()),
+        readers: snapshot.readers(jobs),
+        writers: Pool::new(&config.target, Side::Target, jobs, String::new()),
+        builders: Pool::new(&config.target, Side::Target, index_jobs, index::prepare_builder(index_jobs)),
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
         segment_bytes_max: config.segment_bytes_max,
         has_triggers: false,
+        reads_back: !config.copy_only,
         show_keys: config.show_keys,
         rights: config.rights,
         recorder: state.recorder.clone(),
@@ -252,8 +283,9 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     restore.pre_data(&schema, &journal, &control).await?;
     let mut context = context(config, stop, state, &plan, &snapshot);
     context.has_triggers = journal.is_done(Step::PostData);
-    // Each byte passes twice: when it is copied and when it is read back.
-    state.progress.begin_phase("copy and verify", Some(2 * plan.bytes()), Some(plan.tables.len() as u64));
+    let _builds = builds::watch(&config.target, &state.progress, plan.bytes());
+    let phase = if config.copy_only { "copy" } else { "copy and verify" };
+    state.progress.begin_phase(phase, Some(context.passes() * plan.bytes()), Some(plan.tables.len() as u64));
     let ((), large_objects) = tokio::try_join!(
         copy_tables(&context, state, &plan, &journal),
         copy_large_objects(&context, &plan, &journal, resumed, &control),
@@ -312,9 +344,9 @@ async fn repair_all(config: &Config, stop: &CancellationToken, state: &mut State
     }
     rest::compare(config, &context, state, &plan, &snapshot, &control, Some(&positions)).await?;
     if journal.is_some() {
-        conclude(config, state, control, source_identity).await?;
+        return conclude(config, state, control, source_identity).await;
     }
-    Ok(())
+    journal::flush(&control).await
 }
 
 /// Marks the work proved, if it is, and leaves the journal's end to whoever has said so.

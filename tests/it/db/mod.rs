@@ -2,6 +2,7 @@
 
 mod clean;
 mod compared;
+mod copy_only;
 mod estate;
 mod interrupted;
 mod large_objects;
@@ -9,6 +10,7 @@ mod late_writers;
 mod limits;
 mod network;
 mod pair;
+mod poolers;
 mod presets;
 mod refused;
 mod repair;
@@ -16,4 +18,5 @@ mod rich;
 mod rights;
 mod row_security;
 mod segments;
+mod servers;
 mod tls;
