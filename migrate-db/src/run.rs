@@ -17,6 +17,7 @@ use crate::client_tools::ClientTools;
 use crate::config::{Config, Mode};
 use crate::connect::{Pool, Session};
 use crate::context::Context;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Side};
 use crate::forecast::Forecast;
 use crate::journal::{self, Journal, Step};
@@ -29,6 +30,7 @@ use crate::restore::Restore;
 use crate::schema::Schema;
 use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
+use crate::way::{self, Way};
 use crate::{bounds, clean, copy, finish, index, large_object, repair, rest, rights, seal, verify};
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
@@ -59,6 +61,10 @@ pub struct State {
     pub sealer: Option<Sealer>,
     /// The finished run whose work is on the target already: it is compared, and nothing is copied.
     pub finished_before: Option<Seal>,
+    /// The target was emptied by this run: starting again must not do it again.
+    pub cleaned: bool,
+    /// How the source is reached.
+    pub way: Way,
 }
 
 /// At the beginning.
@@ -76,11 +82,19 @@ impl Default for State {
             progress: Progress::new("tables"),
             sealer: None,
             finished_before: None,
+            cleaned: false,
+            way: Way::default(),
         }
     }
 }
 
 impl State {
+    /// The same at the beginning, with the way to the source as it is.
+    pub fn begin_again(&mut self) {
+        let way = std::mem::take(&mut self.way);
+        *self = Self { run_id: std::mem::take(&mut self.run_id), progress: self.progress.clone(), cleaned: self.cleaned, way, ..Self::default() };
+    }
+
     /// The records so far.
     pub fn records(&self) -> Vec<TableRecord> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -101,7 +115,7 @@ struct Ready {
 
 /// Does what `config` asks for. What was found out is in `state` even when this fails.
 pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<()> {
-    let ready = prepare(config, state).await?;
+    let Some(ready) = prepare(config, state).await? else { return Ok(()) };
     let (plan, writes) = (Arc::clone(&ready.plan), ready.writes.clone());
     match config.mode {
         Mode::DryRun => return Ok(()),
@@ -110,37 +124,40 @@ pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -
         Mode::Repair => repair_all(config, stop, state, ready).await?,
         Mode::Migrate => migrate(config, stop, state, ready).await?,
     }
-    for finding in writes.changes(&WriteCounts::read(&config.source).await?, &plan) {
+    let Some(source) = &state.way.source else { return Ok(()) };
+    for finding in writes.changes(&WriteCounts::read(source).await?, &plan) {
         tracing::warn!("{} {}", finding.item, finding.detail);
         state.recorder.finding(finding);
     }
     Ok(())
 }
 
-/// Connects, takes the snapshot, reads the catalog, makes the plan, and looks whether anything stands in the way.
-async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
+/// Connects, takes the snapshot, reads the catalog, makes the plan, and looks whether anything stands in the way. `None`
+/// when a dry run would have to make something first, to get at the source.
+async fn prepare(config: &Config, state: &mut State) -> Result<Option<Ready>> {
     let started = Instant::now();
-    let writes = WriteCounts::read(&config.source).await?;
-    let (snapshot, control) =
-        tokio::try_join!(Snapshot::take(&config.source, Side::Source), Session::open(&config.target, Side::Target))?;
-    let source_version = preflight::server_version(snapshot.session()).await?;
-    let target_version = preflight::server_version(&control).await?;
-    (state.source_version, state.target_version) = (Some(source_version), Some(target_version));
-    let source = Party { endpoint: &config.source, session: snapshot.session(), version: source_version };
-    let target = Party { endpoint: &config.target, session: &control, version: target_version };
-    let catalog = catalog::read(snapshot.session(), source_version).await?;
-    let planted = Planted::find(snapshot.session(), config.preset).await?;
-    state.checks = preflight::for_reading(&source, &target, &catalog).await?;
-    state.checks.push(preflight::planted(&planted));
-    state.checks.push(late_writers::connected(snapshot.session()).await?);
-    let source_identity = identity(snapshot.session(), config).await?;
-    let mut ready_tools = None;
-    let mut journal = None;
+    let control = Session::open(&config.target, Side::Target).await?;
     if config.mode.writes() && !journal::lock(&control).await? {
         let detail = format!("another run is at work on {}", config.target.label());
         state.checks.push(Check::fail("no other run", detail, "wait for it to end, or stop it"));
         return Err(Error::Refused(state.checks.clone()));
     }
+    let Some(endpoint) = way::open(config, &control, state).await? else { return Ok(None) };
+    let writes = WriteCounts::read(&endpoint).await?;
+    let snapshot = Snapshot::take(&endpoint, Side::Source).await?;
+    let source_version = preflight::server_version(snapshot.session()).await?;
+    let target_version = preflight::server_version(&control).await?;
+    (state.source_version, state.target_version) = (Some(source_version), Some(target_version));
+    let source = Party { endpoint: &endpoint, session: snapshot.session(), version: source_version };
+    let target = Party { endpoint: &config.target, session: &control, version: target_version };
+    let catalog = catalog::read(snapshot.session(), source_version).await?;
+    let planted = Planted::find(snapshot.session(), config.preset).await?;
+    state.checks.extend(preflight::for_reading(&source, &target, &catalog).await?);
+    state.checks.push(preflight::planted(&planted));
+    state.checks.push(late_writers::connected(snapshot.session()).await?);
+    let source_identity = identity(snapshot.session(), &endpoint).await?;
+    let mut ready_tools = None;
+    let mut journal = None;
     if config.mode == Mode::Repair {
         journal = journal::load(&control).await?;
         state.finished_before = Seal::read(&control).await?;
@@ -151,8 +168,9 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
             // Before it is read for good: what is still being committed would be missing from it.
             journal::end_leftovers(&control).await?;
         }
-        journal = journal::load(&control).await?.filter(|_| !config.clean);
-        if journal.is_none() && !config.clean {
+        let clean = config.clean && !state.cleaned;
+        journal = journal::load(&control).await?.filter(|_| !clean);
+        if journal.is_none() && !clean {
             state.finished_before = Seal::read(&control).await?.filter(|seal| seal.source == source_identity);
         }
         let target_state = target_state(config, journal.as_ref(), state.finished_before.as_ref());
@@ -179,7 +197,7 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Ready> {
         tracing::warn!(next = check.fix, "{}: {}", check.name, check.detail);
     }
     preflight::refuse_failures(&state.checks)?;
-    Ok(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity, writes })
+    Ok(Some(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity, writes }))
 }
 
 fn target_state<'a>(config: &'a Config, journal: Option<&'a Journal>, seal: Option<&'a Seal>) -> TargetState<'a> {
@@ -188,12 +206,12 @@ fn target_state<'a>(config: &'a Config, journal: Option<&'a Journal>, seal: Opti
 
 /// Names the source so that a later start of the run can tell whether it is the same: by its cluster where the server
 /// says so, since addresses change (a tunnel has a new port each time).
-async fn identity(session: &Session, config: &Config) -> Result<String> {
+async fn identity(session: &Session, source: &Endpoint) -> Result<String> {
     let allowed: bool = session
         .value("look at the source's rights", "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')", &[])
         .await?;
     if !allowed {
-        return Ok(format!("{}:{}/{}", config.source.host, config.source.port, config.source.database));
+        return Ok(format!("{}:{}/{}", source.host, source.port, source.database));
     }
     let statement = "SELECT system_identifier::text || '/' || current_database() FROM pg_control_system()";
     session.value("read the source's identity", statement, &[]).await
@@ -235,9 +253,10 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
 async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, ready: Ready) -> Result<()> {
     let Ready { control, snapshot, plan, journal, tools, source_identity, .. } = ready;
     let tools = tools.ok_or_else(|| Error::Defect("no client tools were looked for".into()))?;
-    if config.clean {
+    if config.clean && !state.cleaned {
         clean::empty_target(&control).await?;
         seal::remove(&control).await?;
+        state.cleaned = true;
     }
     let resumed = journal.is_some();
     let journal = if let Some(journal) = journal {
@@ -248,7 +267,7 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     };
     let restore = Restore { plan: &plan, target: &config.target, recorder: &state.recorder, stop };
     state.progress.begin_phase("schema", None, None);
-    let schema = Schema::dump(&tools, &config.source, &snapshot, &plan.planted, config.rights, stop).await?;
+    let schema = Schema::dump(&tools, snapshot.endpoint(), &snapshot, &plan.planted, config.rights, stop).await?;
     restore.pre_data(&schema, &journal, &control).await?;
     let mut context = context(config, stop, state, &plan, &snapshot);
     context.has_triggers = journal.is_done(Step::PostData);
