@@ -9,6 +9,7 @@ mod late_writers;
 mod limits;
 mod network;
 mod pair;
+mod platform;
 mod presets;
 mod refused;
 mod repair;

@@ -20,7 +20,7 @@ pub const PASSWORD: &str = "platform-Pa55word";
 pub struct Config {
     /// The service instances in the space.
     pub instances: Vec<Instance>,
-    /// What an application can reach: the name or address that it asks for, and where that really is.
+    /// What an application can reach: `host:port` as it asks for it, and where that really is.
     pub reachable: HashMap<String, SocketAddr>,
     /// How long an access token is good.
     pub token_life: Duration,

@@ -20,4 +20,6 @@ pub use network::PrivateNetwork;
 pub use postgres::{Database, PostgresEngine, postgres};
 pub use registry::{ACCOUNT, Ecr, PASSWORD as REGISTRY_PASSWORD, Registry, Users};
 pub use s3::{S3Engine, s3};
+pub use tls::DATABASE_HOST;
+pub(crate) use tls::Certificates;
 pub use task::{Task, TaskEnd, built_images};
