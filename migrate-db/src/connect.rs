@@ -12,7 +12,7 @@ use platform::tunnel::{Tunnel, TunnelStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
-use tokio_postgres::{Client, Config, NoTls, Row};
+use tokio_postgres::{Client, Config, NoTls, Row, RowStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::endpoint::Endpoint;
@@ -168,6 +168,13 @@ impl Session {
     /// Runs a query.
     pub async fn query(&self, action: &str, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         self.client.query(statement, parameters).await.map_err(|error| self.failed(action, error))
+    }
+
+    /// Runs a query whose rows are taken one by one; the server waits for whoever takes them. Their errors are the caller's
+    /// to class.
+    pub async fn stream(&self, action: &str, statement: &str) -> Result<RowStream> {
+        let parameters: [&(dyn ToSql + Sync); 0] = [];
+        self.client.query_raw(statement, parameters).await.map_err(|error| self.failed(action, error))
     }
 
     /// Runs a query that gives one value.

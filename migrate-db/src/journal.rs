@@ -250,6 +250,13 @@ pub async fn finish_step(session: &Session, step: Step) -> Result<()> {
     session.execute("write a stage into the journal", &statements).await
 }
 
+/// Waits until the disk has everything that was committed on the target so far: for work that has no journal.
+pub async fn flush(session: &Session) -> Result<()> {
+    // Only a transaction with a number of its own has a commit to wait for.
+    let statements = "BEGIN; SET LOCAL synchronous_commit = on; SELECT txid_current(); COMMIT";
+    session.execute("wait for the target's disk", statements).await
+}
+
 /// Removes the journal.
 pub async fn remove(session: &Session) -> Result<()> {
     match session.execute("remove the journal", &format!("DROP SCHEMA {SCHEMA} CASCADE")).await {

@@ -1,19 +1,27 @@
 //! Whether somebody still writes to the source: who is connected when a run begins, and which tables changed while it ran.
 //!
 //! What is written after the snapshot is not in the target, and nobody would notice until it is missed. The counters of
-//! `pg_stat_all_tables` need no right and no scan. Called by `run`.
+//! `pg_stat_all_tables` need no right and no scan, but servers update them up to seconds late: they say where to look, and
+//! reading the table again says what is so. Called by `run`.
 
 use std::collections::BTreeMap;
 
+use common::digest::RowDigest;
 use common::finding::{Finding, FindingKind};
 use common::report::Check;
 use common::units;
 
 use crate::catalog::{RelationName, user_schema};
 use crate::connect::Session;
+use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::error::{Result, Side};
-use crate::plan::Plan;
+use crate::plan::{Plan, TablePlan};
+use crate::record::TableRecord;
+use crate::verify;
+
+/// As much of the source is read again at most to see whether it changed: seconds, while a service is down.
+const READ_AGAIN_BYTES_MAX: u64 = 512 << 20;
 
 /// Rows inserted, updated and deleted in each table since its counters began.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,28 +44,71 @@ impl WriteCounts {
         Ok(Self(rows.iter().map(count).collect()))
     }
 
-    /// One finding for each table of `plan` that was written to between `self` and `later`.
-    pub fn changes(&self, later: &Self, plan: &Plan) -> Vec<Finding> {
-        let changed = |name: &RelationName| {
-            let [before, after] = [self, later].map(|counts| counts.0.get(name).copied().unwrap_or_default());
-            (before != after).then(|| finding(name, before, after))
+    /// The tables of `plan` whose counters differ between `self` and `later`, smallest first.
+    pub fn changed<'a>(&self, later: &Self, plan: &'a Plan) -> Vec<(&'a TablePlan, Change)> {
+        let change = |table: &'a TablePlan| {
+            let [before, after] =
+                [self, later].map(|counts| counts.0.get(&table.table.name).copied().unwrap_or_default());
+            (before != after).then_some((table, Change { before, after }))
         };
-        plan.tables.iter().filter_map(|table| changed(&table.table.name)).collect()
+        let mut changed: Vec<(&TablePlan, Change)> = plan.tables.iter().filter_map(change).collect();
+        changed.sort_by_key(|(table, _)| table.table.bytes);
+        changed
     }
 }
 
-fn finding(name: &RelationName, before: [i64; 3], after: [i64; 3]) -> Finding {
-    let words = ["inserted", "updated", "deleted"].into_iter().zip(before.into_iter().zip(after));
-    let parts: Vec<String> = words
-        .filter(|(_, (before, after))| after > before)
-        .map(|(word, (before, after))| format!("{} {word}", units::count(after.abs_diff(before))))
-        .collect();
-    let rows = if parts.is_empty() { "its counters were reset".into() } else { parts.join(", ") };
-    let detail = format!(
-        "was written to on the source after the snapshot ({rows}); what came after it is not in the target: stop the \
-         writers, then --repair"
-    );
-    Finding::new(FindingKind::Note, format!("table {name}"), "late writes", detail)
+/// One finding for each of the `changed` tables whose content is no longer what the run copied: `records` hold what its
+/// snapshot saw, `now` reads the source as it is now. As much as [`READ_AGAIN_BYTES_MAX`] is read again; beyond that the
+/// counters must do.
+pub async fn findings(
+    changed: Vec<(&TablePlan, Change)>,
+    records: &[TableRecord],
+    now: &Context,
+) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut room = READ_AGAIN_BYTES_MAX;
+    for (table, change) in changed {
+        let copied = records.iter().find(|record| record.name == table.table.name).and_then(|record| record.source);
+        let (Some(copied), Some(left)) = (copied, room.checked_sub(table.table.bytes)) else {
+            findings.push(change.finding(&table.table.name, None));
+            continue;
+        };
+        room = left;
+        let found = verify::digest_whole_source(now, table).await?;
+        if found != copied {
+            findings.push(change.finding(&table.table.name, Some((copied, found))));
+        }
+    }
+    Ok(findings)
+}
+
+/// What the counters of a table were and are: rows inserted, updated, deleted.
+pub struct Change {
+    before: [i64; 3],
+    after: [i64; 3],
+}
+
+impl Change {
+    fn finding(&self, name: &RelationName, digests: Option<(RowDigest, RowDigest)>) -> Finding {
+        let words = ["inserted", "updated", "deleted"].into_iter().zip(self.before.into_iter().zip(self.after));
+        let parts: Vec<String> = words
+            .filter(|(_, (before, after))| after > before)
+            .map(|(word, (before, after))| format!("{} {word}", units::count(after.abs_diff(before))))
+            .collect();
+        let rows = if parts.is_empty() { "its counters were reset".into() } else { parts.join(", ") };
+        let what = match digests {
+            Some((copied, found)) if copied.rows != found.rows => format!(
+                "has changed on the source since the snapshot: it had {} rows, and now has {}",
+                units::count(copied.rows),
+                units::count(found.rows)
+            ),
+            Some(_) => "has changed on the source since the snapshot".into(),
+            None => format!("was written to on the source since just before the snapshot ({rows})"),
+        };
+        let detail =
+            format!("{what}; what came after the snapshot is not in the target: stop the writers, then --repair");
+        Finding::new(FindingKind::Note, format!("table {name}"), "late writes", detail)
+    }
 }
 
 /// Who else is connected to the source, and could write to it.
@@ -86,8 +137,12 @@ mod tests {
     #[test]
     fn a_change_is_told_by_what_was_done() {
         let name = RelationName { schema: "public".into(), name: "logs".into() };
-        let detail = finding(&name, [10, 5, 0], [12, 5, 1]).detail;
-        assert!(detail.contains("(2 inserted, 1 deleted)"), "{detail}");
-        assert!(finding(&name, [10, 5, 0], [0, 0, 0]).detail.contains("its counters were reset"));
+        let detail = |before, after, digests| Change { before, after }.finding(&name, digests).detail;
+        let counted = detail([10, 5, 0], [12, 5, 1], None);
+        assert!(counted.contains("(2 inserted, 1 deleted)"), "{counted}");
+        assert!(detail([10, 5, 0], [0, 0, 0], None).contains("its counters were reset"));
+        let rows = |rows| RowDigest { rows, ..RowDigest::EMPTY };
+        let seen = detail([10, 5, 0], [12, 5, 1], Some((rows(10), rows(11))));
+        assert!(seen.contains("it had 10 rows, and now has 11"), "{seen}");
     }
 }

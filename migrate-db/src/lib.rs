@@ -48,6 +48,7 @@ pub mod segment;
 pub mod snapshot;
 pub mod source;
 pub mod sql;
+pub mod state;
 pub mod stream;
 pub mod tls;
 pub mod verify;

@@ -24,8 +24,9 @@ use crate::journal;
 use crate::large_object;
 use crate::plan::{Plan, TablePlan};
 use crate::record::TableRecord;
-use crate::run::{State, run};
+use crate::run::run;
 use crate::source::Origin;
+use crate::state::State;
 use crate::verify;
 use crate::way;
 

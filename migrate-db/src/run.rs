@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use common::finding::Verdict;
-use common::progress::Progress;
 use common::report::{Check, CheckOutcome};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
@@ -25,81 +24,17 @@ use crate::late_writers::{self, WriteCounts};
 use crate::plan::{self, Plan, TablePlan};
 use crate::preflight::{self, Party, TargetState};
 use crate::preset::Planted;
-use crate::record::{Recorder, TableRecord};
+use crate::record::TableRecord;
 use crate::restore::Restore;
 use crate::schema::Schema;
 use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
-use crate::way::{self, Way};
+use crate::state::State;
+use crate::way;
 use crate::{bounds, clean, copy, finish, index, large_object, repair, rest, rights, seal, verify};
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
 const TABLES_IN_FLIGHT_MAX: usize = 64;
-
-/// What a run has come to know; grows as it goes.
-pub struct State {
-    /// Identifies the run; taken from the journal when one goes on.
-    pub run_id: String,
-    /// The source's version.
-    pub source_version: Option<ServerVersion>,
-    /// The target's version.
-    pub target_version: Option<ServerVersion>,
-    /// What preflight looked at.
-    pub checks: Vec<Check>,
-    /// The plan, once made.
-    pub plan: Option<Arc<Plan>>,
-    /// One record per table that was reached.
-    pub records: Arc<Mutex<Vec<TableRecord>>>,
-    /// What became of the large objects.
-    pub large_objects: Option<large_object::Record>,
-    /// Findings and times.
-    pub recorder: Recorder,
-    /// Counters for the display.
-    pub progress: Progress,
-    /// Puts the seal in the journal's place, once the run was proved equal and the result is out. Not before: whoever is
-    /// killed between the two must be able to run the same command again.
-    pub sealer: Option<Sealer>,
-    /// The finished run whose work is on the target already: it is compared, and nothing is copied.
-    pub finished_before: Option<Seal>,
-    /// The target was emptied by this run: starting again must not do it again.
-    pub cleaned: bool,
-    /// How the source is reached.
-    pub way: Way,
-}
-
-/// At the beginning.
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            run_id: uuid::Uuid::now_v7().to_string(),
-            source_version: None,
-            target_version: None,
-            checks: Vec::new(),
-            plan: None,
-            records: Arc::default(),
-            large_objects: None,
-            recorder: Recorder::default(),
-            progress: Progress::new("tables"),
-            sealer: None,
-            finished_before: None,
-            cleaned: false,
-            way: Way::default(),
-        }
-    }
-}
-
-impl State {
-    /// The same at the beginning, with the way to the source as it is.
-    pub fn begin_again(&mut self) {
-        let way = std::mem::take(&mut self.way);
-        *self = Self { run_id: std::mem::take(&mut self.run_id), progress: self.progress.clone(), cleaned: self.cleaned, way, ..Self::default() };
-    }
-
-    /// The records so far.
-    pub fn records(&self) -> Vec<TableRecord> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// Both ends, looked at and ready.
 struct Ready {
@@ -124,8 +59,26 @@ pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -
         Mode::Repair => repair_all(config, stop, state, ready).await?,
         Mode::Migrate => migrate(config, stop, state, ready).await?,
     }
+    look_for_late_writers(config, stop, state, &plan, &writes).await
+}
+
+async fn look_for_late_writers(
+    config: &Config,
+    stop: &CancellationToken,
+    state: &State,
+    plan: &Plan,
+    before: &WriteCounts,
+) -> Result<()> {
     let Some(source) = &state.way.source else { return Ok(()) };
-    for finding in writes.changes(&WriteCounts::read(source).await?, &plan) {
+    let later = WriteCounts::read(source).await?;
+    let changed = before.changed(&later, plan);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    state.progress.begin_phase("look for late writers", None, None);
+    let snapshot = Snapshot::take(source, Side::Source).await?;
+    let now = context(config, stop, state, plan, &snapshot);
+    for finding in late_writers::findings(changed, &state.records(), &now).await? {
         tracing::warn!("{} {}", finding.item, finding.detail);
         state.recorder.finding(finding);
     }
@@ -331,9 +284,9 @@ async fn repair_all(config: &Config, stop: &CancellationToken, state: &mut State
     }
     rest::compare(config, &context, state, &plan, &snapshot, &control, Some(&positions)).await?;
     if journal.is_some() {
-        conclude(config, state, control, source_identity).await?;
+        return conclude(config, state, control, source_identity).await;
     }
-    Ok(())
+    journal::flush(&control).await
 }
 
 /// Marks the work proved, if it is, and leaves the journal's end to whoever has said so.

@@ -73,7 +73,7 @@ async fn digest_range(
 /// Compares one table in full, reading both sides. What cannot be read is a finding.
 pub async fn compare_table(context: &Context, plan: &TablePlan) -> Result<TableRecord> {
     let started = Instant::now();
-    let (source, target) = tokio::join!(digest_source_ranges(context, plan), digest_target(context, plan));
+    let (source, target) = tokio::join!(digest_whole_source(context, plan), digest_target(context, plan));
     let mut record = TableRecord {
         name: plan.table.name.clone(),
         source: None,
@@ -97,7 +97,8 @@ pub async fn compare_table(context: &Context, plan: &TablePlan) -> Result<TableR
     Ok(record)
 }
 
-async fn digest_source_ranges(context: &Context, plan: &TablePlan) -> Result<RowDigest> {
+/// The digest of a whole table on the source, in the run's snapshot.
+pub async fn digest_whole_source(context: &Context, plan: &TablePlan) -> Result<RowDigest> {
     stream::iter(&plan.ranges)
         .map(|range| digest_source(context, plan, range))
         .buffer_unordered(plan.ranges.len())

@@ -16,8 +16,8 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::journal;
 use crate::record::Recorder;
-use crate::run::State;
 use crate::source::{Origin, PlatformSource};
+use crate::state::State;
 
 /// To remove what was made, at the end of a run that was not stopped.
 const CLEAN_UP_LIMIT: Duration = Duration::from_mins(3);

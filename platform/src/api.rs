@@ -89,10 +89,8 @@ impl Api {
 
     /// Changes something. Safe to repeat.
     pub(crate) async fn patch(&self, path: &str, body: &Value, action: &str) -> Result<()> {
-        repeated(async |_| {
-            self.send(action, || self.request(Method::PATCH, path).json(body)).await?.granted(action)
-        })
-        .await
+        repeated(async |_| self.send(action, || self.request(Method::PATCH, path).json(body)).await?.granted(action))
+            .await
     }
 
     /// Deletes something and waits until it is gone. That it is gone already is fine.

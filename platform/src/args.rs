@@ -1,5 +1,7 @@
 //! The flags and variables that say which foundation, organisation, space and service instance; shared by the programs.
 
+#![expect(clippy::doc_markdown, reason = "these comments are the text of --help")]
+
 use std::path::PathBuf;
 
 use clap::Args;

@@ -40,12 +40,11 @@ impl KeyWish {
             Self::Database { read_only: true } if located.takes_parameter("read_only", &TAKES_READ_ONLY) => {
                 wishes.push(json!({ "read_only": true }));
             }
-            Self::Database { .. } => {}
             Self::Bucket if located.takes_parameter("allow_external_access", &TAKES_EXTERNAL_ACCESS) => {
                 wishes.push(json!({ "allow_external_access": true, "permissions": "read-only" }));
                 wishes.push(json!({ "allow_external_access": true }));
             }
-            Self::Bucket => {}
+            Self::Database { .. } | Self::Bucket => {}
         }
         wishes.push(Value::Null);
         wishes
@@ -142,7 +141,8 @@ async fn make(
             Ok(_) => {
                 let made: Vec<Binding> = api.list("/v3/service_credential_bindings", query, action).await?;
                 let guid = made.first().map(|made| made.guid.clone());
-                let guid = guid.ok_or_else(|| Error::Strange { action: action.into(), reason: "it is not there".into() })?;
+                let guid =
+                    guid.ok_or_else(|| Error::Strange { action: action.into(), reason: "it is not there".into() })?;
                 return details(api, &guid, origin).await;
             }
             Err(error @ (Error::Failed { .. } | Error::Answered { status: 400 | 422 | 502, .. })) => {

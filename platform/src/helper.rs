@@ -125,10 +125,7 @@ fn staging_failed(detail: String) -> Error {
 
 /// A ZIP with one file, which either buildpack is content with.
 fn archive() -> Result<Vec<u8>> {
-    packed().map_err(|error| Error::Strange {
-        action: "pack the helper application".into(),
-        reason: error.to_string(),
-    })
+    packed().map_err(|error| Error::Strange { action: "pack the helper application".into(), reason: error.to_string() })
 }
 
 fn packed() -> ZipResult<Vec<u8>> {

@@ -28,7 +28,8 @@ mod tests {
         let sha256 = "LHDhK3oGRvkiefQnx7OOczTY5Tic/xZ6HcMOc/gmtoM";
         let md5 = "3c6e0b8a9c15224a8228b9a98ca1531d";
         let colons = "3c:6e:0b:8a:9c:15:22:4a:82:28:b9:a9:8c:a1:53:1d";
-        for published in [sha256, &format!("SHA256:{sha256}"), &format!("{sha256}="), md5, &md5.to_uppercase(), colons] {
+        for published in [sha256, &format!("SHA256:{sha256}"), &format!("{sha256}="), md5, &md5.to_uppercase(), colons]
+        {
             assert!(compare(b"key", published).1, "{published}");
             assert!(!compare(b"another key", published).1, "{published}");
         }

@@ -21,7 +21,7 @@ use crate::error::Error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For one request with its answer; the largest thing that is sent is a ZIP of a few hundred bytes.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// Answers are lists of at most 200 resources.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 

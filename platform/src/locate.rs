@@ -25,7 +25,7 @@ impl Located {
         let host = settings.host();
         let query = [("names", organisation.as_str())];
         let found: Vec<Named> = api.list("/v3/organizations", &query, "look for the organisation").await?;
-        let organisation_guid = only(found, |found| found.guid.clone()).ok_or_else(|| Error::NotFound {
+        let organisation_guid = found.into_iter().next().map(|found| found.guid).ok_or_else(|| Error::NotFound {
             kind: "organisation",
             name: organisation.clone(),
             place: format!("at {host} that this user sees"),
@@ -33,7 +33,7 @@ impl Located {
         })?;
         let query = [("names", space.as_str()), ("organization_guids", &organisation_guid)];
         let found: Vec<Named> = api.list("/v3/spaces", &query, "look for the space").await?;
-        let space_guid = only(found, |found| found.guid.clone()).ok_or_else(|| Error::NotFound {
+        let space_guid = found.into_iter().next().map(|found| found.guid).ok_or_else(|| Error::NotFound {
             kind: "space",
             name: space.clone(),
             place: format!("in the organisation {organisation} that this user sees"),
@@ -41,7 +41,7 @@ impl Located {
         })?;
         let query = [("names", service.as_str()), ("space_guids", &space_guid)];
         let found: Vec<ServiceInstance> = api.list("/v3/service_instances", &query, "look for the service").await?;
-        let instance = only(found, Clone::clone).ok_or_else(|| Error::NotFound {
+        let instance = found.into_iter().next().ok_or_else(|| Error::NotFound {
             kind: "service instance",
             name: service.clone(),
             place: format!("in {organisation}/{space}"),
@@ -70,7 +70,7 @@ impl Located {
 pub(crate) async fn app(api: &Api, space_guid: &str, name: &str, settings: &Settings) -> Result<App> {
     let query = [("names", name), ("space_guids", space_guid)];
     let found: Vec<App> = api.list("/v3/apps", &query, "look for the application").await?;
-    only(found, Clone::clone).ok_or_else(|| Error::NotFound {
+    found.into_iter().next().ok_or_else(|| Error::NotFound {
         kind: "application",
         name: name.into(),
         place: format!("in {}/{}", settings.organisation, settings.space),
@@ -95,9 +95,4 @@ async fn kind_of(api: &Api, instance: &ServiceInstance) -> Result<(Option<String
         Err(Error::Answered { status: 403 | 404, .. }) => Ok((None, schema)),
         answer => Ok((Some(answer?.name), schema)),
     }
-}
-
-/// The one that was found; a filter by name and place finds one at most.
-fn only<T, U>(found: Vec<T>, take: impl Fn(&T) -> U) -> Option<U> {
-    found.first().map(take)
 }

@@ -43,7 +43,7 @@ impl Names {
     /// Names for a new run on the service instance `instance_guid`.
     pub(crate) fn new(purpose: &Purpose, instance_guid: &str) -> Self {
         let digest = Sha256::digest(format!("{instance_guid}\n{}", purpose.errand));
-        let short = |bytes: &[u8]| bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>();
+        let short = |bytes: &[u8]| hex::encode(&bytes[..4]);
         Self { program: purpose.program, errand: short(&digest), run: short(uuid::Uuid::new_v4().as_bytes()) }
     }
 
@@ -99,7 +99,9 @@ mod tests {
         assert_eq!(now.owner_of_key(&now.key()), Owner::ThisRun);
         assert_eq!(now.owner_of_helper(&names("a to b").helper()), Owner::EarlierRun);
         assert_eq!(now.owner_of_helper(&names("a to c").helper()), Owner::AnotherErrand);
-        for stranger in ["core", "migrate-db", "migrate-db-helper-mine", "migrate-db-helper-1234567g-12345678", &now.key()] {
+        for stranger in
+            ["core", "migrate-db", "migrate-db-helper-mine", "migrate-db-helper-1234567g-12345678", &now.key()]
+        {
             assert_eq!(now.owner_of_helper(stranger), Owner::Stranger, "{stranger}");
         }
     }

@@ -30,7 +30,7 @@ pub enum Intent<'a> {
 }
 
 impl Intent<'_> {
-    const fn wish(&self) -> KeyWish {
+    const fn wish(self) -> KeyWish {
         match self {
             Self::Bucket => KeyWish::Bucket,
             Self::Database(way) => KeyWish::Database { read_only: way.read_only },

@@ -76,13 +76,12 @@ impl Session {
         let seen = Arc::new(OnceLock::new());
         let verifier = Verifier { published: proxy.fingerprint.clone(), refused: Arc::clone(&seen) };
         let connecting = client::connect_stream(Arc::new(config(proxy)), stream, verifier);
-        let connected = tokio::time::timeout(STEP_TIMEOUT, connecting).await.map_err(|_| overdue("agreeing on keys"))?;
+        let connected =
+            tokio::time::timeout(STEP_TIMEOUT, connecting).await.map_err(|_| overdue("agreeing on keys"))?;
         let mut handle = connected.map_err(|error| match seen.get() {
-            Some(seen) => Error::HostKey {
-                address: address.clone(),
-                seen: seen.clone(),
-                published: proxy.fingerprint.clone(),
-            },
+            Some(seen) => {
+                Error::HostKey { address: address.clone(), seen: seen.clone(), published: proxy.fingerprint.clone() }
+            }
             None => Error::Ssh { action: action(), reason: error.to_string(), transient: is_transient(&error) },
         })?;
         let logging_in = handle.authenticate_password(proxy.user.as_str(), code.expose());

@@ -211,10 +211,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let text = |args: &PlatformArgs| {
-            Settings::resolve(args, "db", &Variables::from(USER)).unwrap_err().to_string()
-        };
-        assert_eq!(text(&args(Some("https://api.example/"), None, Some("s"))), "the organisation of the service `db` is not given");
+        let text = |args: &PlatformArgs| Settings::resolve(args, "db", &Variables::from(USER)).unwrap_err().to_string();
+        assert_eq!(
+            text(&args(Some("https://api.example/"), None, Some("s"))),
+            "the organisation of the service `db` is not given"
+        );
         assert_eq!(text(&args(Some("api.example"), Some("o"), None)), "the space of the service `db` is not given");
         assert!(text(&args(Some("http://api.example"), Some("o"), Some("s"))).contains("in the clear"));
         let half = Login::of(&Variables::from([("CF_USERNAME", "jane")])).unwrap_err();

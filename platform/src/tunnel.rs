@@ -91,7 +91,8 @@ impl Tunnel {
         let mut sessions = self.inner.sessions.lock().await;
         sessions.retain(|session| !session.is_closed());
         let least = sessions.iter().min_by_key(|session| session.channel_count());
-        if let Some(least) = least.filter(|least| least.channel_count() == 0 || sessions.len() >= self.inner.sessions_max)
+        if let Some(least) =
+            least.filter(|least| least.channel_count() == 0 || sessions.len() >= self.inner.sessions_max)
         {
             return Ok(Ticket::of(least));
         }
@@ -184,7 +185,11 @@ impl std::fmt::Debug for TunnelStream {
 }
 
 impl AsyncRead for TunnelStream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }

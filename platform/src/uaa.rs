@@ -21,15 +21,15 @@ use crate::shapes::TokenAnswer;
 /// The public client of the cf CLI, which every UAA of a Cloud Foundry has; its secret is empty.
 const CLI_CLIENT: &str = "cf";
 /// A token is renewed when it has less time left than this, or than a quarter of its life.
-const RENEW_BEFORE: Duration = Duration::from_secs(60);
+const RENEW_BEFORE: Duration = Duration::from_mins(1);
 
 /// See the module.
 pub(crate) struct Uaa {
     client: Client,
     /// Where tokens are had.
-    login_url: String,
+    token_url: String,
     /// Where codes are had.
-    uaa_url: String,
+    code_url: String,
     login: Login,
     tokens: Mutex<Option<Tokens>>,
 }
@@ -52,9 +52,9 @@ pub(crate) struct Bearer {
 }
 
 impl Uaa {
-    pub(crate) fn new(client: Client, login_url: &str, uaa_url: &str, login: Login) -> Self {
+    pub(crate) fn new(client: Client, login: &str, uaa: &str, who: Login) -> Self {
         let trim = |url: &str| url.trim_end_matches('/').to_owned();
-        Self { client, login_url: trim(login_url), uaa_url: trim(uaa_url), login, tokens: Mutex::new(None) }
+        Self { client, token_url: trim(login), code_url: trim(uaa), login: who, tokens: Mutex::new(None) }
     }
 
     /// A token that is good for a while.
@@ -105,7 +105,7 @@ impl Uaa {
 
     async fn grant(&self, id: &str, secret: &str, form: &[(&str, &str)]) -> Result<Tokens> {
         const ACTION: &str = "log in to the platform";
-        let url = format!("{}/oauth/token", self.login_url);
+        let url = format!("{}/oauth/token", self.token_url);
         let request = self.client.post(url).basic_auth(id, Some(secret)).form(form);
         let asked = Instant::now();
         let answer = http::send(request, ACTION).await?;
@@ -127,7 +127,7 @@ impl Uaa {
         const ACTION: &str = "get a one-time code for SSH";
         let token = self.token().await?;
         let query = [("response_type", "code"), ("grant_type", "authorization_code"), ("client_id", client_id)];
-        let request = self.client.get(format!("{}/oauth/authorize", self.uaa_url)).query(&query);
+        let request = self.client.get(format!("{}/oauth/authorize", self.code_url)).query(&query);
         let answer = http::send(request.bearer_auth(token.expose()), ACTION).await?;
         if answer.status == 401 {
             self.renounce(&token).await;

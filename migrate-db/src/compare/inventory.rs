@@ -5,14 +5,13 @@
 //! `to_jsonb`, where one that is missing is just absent. Owners and privileges are asked for only where they travel.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 
-use super::{queries, rights};
-use crate::catalog::ServerVersion;
 use crate::connect::Session;
 use crate::error::{Error, Result};
-use crate::rights::Rights;
 
 /// An object of a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,35 +22,49 @@ pub(super) struct Object {
     pub(super) name: Vec<String>,
     /// The relation or type without which it cannot be; empty where there is none.
     pub(super) parent: Vec<String>,
-    /// What it is like, by aspect. An aspect that does not apply is absent.
-    pub(super) aspects: BTreeMap<String, String>,
+    /// What it is like: a JSON object as the server prints it. An aspect that does not apply is null.
+    pub(super) aspects: String,
 }
+
+/// Objects of one question, in the order of kind, name and aspects, byte by byte.
+pub(super) type Objects = Pin<Box<dyn Stream<Item = Result<Object>> + Send>>;
 
 impl Object {
     /// As it stands in findings, for example `index public.users_email`.
     pub(super) fn label(&self) -> String {
         format!("{} {}", self.kind, self.name.join("."))
     }
+
+    /// What it is like, by aspect. One that does not apply is absent.
+    pub(super) fn aspects(&self) -> Result<BTreeMap<String, String>> {
+        parse(&self.aspects)
+    }
 }
 
-/// Lists everything that users made in a database: neither the system's own objects, nor those that extensions bring,
-/// nor our journal.
-pub(super) async fn read(session: &Session, version: ServerVersion, travels: Rights) -> Result<Vec<Object>> {
-    let mut objects = Vec::new();
-    for (kinds, statement) in queries::all(version).into_iter().chain(rights::all(travels)) {
-        for row in session.query(&format!("list {kinds}"), &statement, &[]).await? {
-            // An object that a server cannot name must not bring the run down.
-            let unnamed = |error| Error::Defect(format!("the {kinds} cannot be listed: {error}"));
-            let aspects: String = row.try_get(3).map_err(unnamed)?;
-            objects.push(Object {
-                kind: row.try_get(0).map_err(unnamed)?,
-                name: row.try_get(1).map_err(unnamed)?,
-                parent: row.try_get(2).map_err(unnamed)?,
-                aspects: parse(&aspects)?,
-            });
-        }
-    }
-    Ok(objects)
+/// Asks one of the questions of `queries` and `rights`: what users made in a database, neither the system's own objects, nor
+/// those that extensions bring, nor our journal. The answer is never in memory as a whole.
+pub(super) async fn ask(session: &Session, kinds: &str, question: &str) -> Result<Objects> {
+    let statement = format!(
+        "SELECT * FROM ({question}) AS o (kind, name, parent, aspects)
+         ORDER BY kind COLLATE \"C\", name COLLATE \"C\", aspects COLLATE \"C\""
+    );
+    let action = format!("list {kinds}");
+    let rows = session.stream(&action, &statement).await?;
+    let (side, kinds) = (session.side(), kinds.to_owned());
+    let failed =
+        move |error: tokio_postgres::Error| Error::Statement { side, action: action.clone(), source: error.into() };
+    Ok(Box::pin(rows.map_err(failed).map(move |row| object(&row?, &kinds))))
+}
+
+fn object(row: &tokio_postgres::Row, kinds: &str) -> Result<Object> {
+    // An object that a server cannot name must not bring the run down.
+    let unnamed = |error| Error::Defect(format!("the {kinds} cannot be listed: {error}"));
+    Ok(Object {
+        kind: row.try_get(0).map_err(unnamed)?,
+        name: row.try_get(1).map_err(unnamed)?,
+        parent: row.try_get(2).map_err(unnamed)?,
+        aspects: row.try_get(3).map_err(unnamed)?,
+    })
 }
 
 fn parse(aspects: &str) -> Result<BTreeMap<String, String>> {

@@ -7,9 +7,12 @@ mod inventory;
 mod queries;
 mod rights;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 use common::finding::{Finding, FindingKind};
+use futures::{Stream, TryStreamExt as _};
 
 use self::inventory::Object;
 use crate::catalog::ServerVersion;
@@ -33,6 +36,8 @@ const PARENTS: [&str; 6] = ["table", "view", "materialised view", "foreign table
 /// and privileges unless they travel (`rights`). Where the majors
 /// differ, the text of queries (views, rules) is not comparable: servers print the same query in different words. Such
 /// objects are named in one note, and views are still compared column by column.
+///
+/// Both sides pass by in the same order: the memory in use does not grow with the number of objects.
 pub async fn schema(
     source: &Session,
     target: &Session,
@@ -41,61 +46,139 @@ pub async fn schema(
     planted: &Planted,
     rights: Rights,
 ) -> Result<Vec<Finding>> {
-    let (on_source, on_target) = tokio::try_join!(
-        inventory::read(source, source_version, rights),
-        inventory::read(target, target_version, rights)
-    )?;
-    let on_source = on_source.into_iter().filter(|object| !planted.holds(&object.kind, &object.name)).collect();
-    Ok(differences(on_source, on_target, source_version.major(), target_version.major()))
+    let mut comparison = Comparison::new(source_version.major(), target_version.major());
+    let questions = |version| queries::all(version).into_iter().chain(rights::all(rights));
+    for ((kinds, of_source), (_, of_target)) in questions(source_version).zip(questions(target_version)) {
+        let (on_source, on_target) =
+            tokio::try_join!(inventory::ask(source, kinds, &of_source), inventory::ask(target, kinds, &of_target))?;
+        comparison.add(on_source, on_target, planted).await?;
+    }
+    Ok(comparison.findings())
 }
 
-fn differences(source: Vec<Object>, target: Vec<Object>, source_major: i32, target_major: i32) -> Vec<Finding> {
-    let (parents_on_source, parents_on_target) = (parents(&source), parents(&target));
-    let (source, target) = (by_name(source), by_name(target));
-    let mut findings = Vec::new();
-    let mut spelled = Vec::new();
-    for (name, object) in &source {
-        match target.get(name) {
-            Some(other) => {
-                for (aspect, left, right) in unequal_aspects(object, other) {
-                    if source_major != target_major && is_query(object, aspect, left, right) {
-                        spelled.push(object.label());
-                    } else {
-                        findings.push(differs(object, aspect, left, right));
+/// What was found so far, and what the rest of the objects must know of it.
+struct Comparison {
+    source_major: i32,
+    target_major: i32,
+    findings: Vec<Finding>,
+    /// Objects whose queries are printed in other words.
+    spelled: Vec<String>,
+    /// What others belong to, and one side lacks. A missing table is one finding, not one for each of its columns.
+    missing_on_target: BTreeSet<Vec<String>>,
+    missing_on_source: BTreeSet<Vec<String>>,
+}
+
+impl Comparison {
+    fn new(source_major: i32, target_major: i32) -> Self {
+        Self {
+            source_major,
+            target_major,
+            findings: Vec::new(),
+            spelled: Vec::new(),
+            missing_on_target: BTreeSet::new(),
+            missing_on_source: BTreeSet::new(),
+        }
+    }
+
+    /// Compares the objects of one question, which come in the same order from both sides.
+    async fn add(
+        &mut self,
+        source: impl Stream<Item = Result<Object>>,
+        target: impl Stream<Item = Result<Object>>,
+        planted: &Planted,
+    ) -> Result<()> {
+        let (mut source, mut target) = (pin!(source), pin!(target));
+        let (mut left, mut right) = (source.try_next().await?, target.try_next().await?);
+        loop {
+            if let Some(object) = left.take_if(|object| planted.holds(&object.kind, &object.name)) {
+                // What belongs to it stays behind too, on either side.
+                self.missing_on_target.insert(object.name.clone());
+                self.missing_on_source.insert(object.name);
+                left = source.try_next().await?;
+                continue;
+            }
+            match order(left.as_ref(), right.as_ref()) {
+                None => return Ok(()),
+                Some(Ordering::Less) => {
+                    self.source_only(left.take())?;
+                    left = source.try_next().await?;
+                }
+                Some(Ordering::Greater) => {
+                    self.target_only(right.take());
+                    right = target.try_next().await?;
+                }
+                Some(Ordering::Equal) => {
+                    if let (Some(left), Some(right)) = (&left, &right) {
+                        self.both(left, right)?;
                     }
+                    (left, right) = tokio::try_join!(source.try_next(), target.try_next())?;
                 }
             }
-            None if !object.parent.is_empty() && !parents_on_target.contains(&object.parent) => {}
-            None => findings.push(source_only(object)),
         }
     }
-    for (name, object) in &target {
-        let orphan = !object.parent.is_empty() && !parents_on_source.contains(&object.parent);
-        if !source.contains_key(name) && !orphan {
+
+    fn both(&mut self, source: &Object, target: &Object) -> Result<()> {
+        if source.aspects == target.aspects {
+            return Ok(());
+        }
+        let (on_source, on_target) = (source.aspects()?, target.aspects()?);
+        for (aspect, left, right) in unequal_aspects(&on_source, &on_target) {
+            if self.source_major != self.target_major && is_query(source, aspect, left, right) {
+                self.spelled.push(source.label());
+            } else {
+                self.findings.push(differs(source, aspect, left, right));
+            }
+        }
+        Ok(())
+    }
+
+    fn source_only(&mut self, object: Option<Object>) -> Result<()> {
+        let Some(object) = object else { return Ok(()) };
+        if !self.missing_on_target.contains(&object.parent) {
+            self.findings.push(source_only(&object)?);
+        }
+        if PARENTS.contains(&object.kind.as_str()) {
+            self.missing_on_target.insert(object.name);
+        }
+        Ok(())
+    }
+
+    fn target_only(&mut self, object: Option<Object>) {
+        let Some(object) = object else { return };
+        if !self.missing_on_source.contains(&object.parent) {
             let detail = "exists on the target only";
-            findings.push(Finding::new(FindingKind::TargetOnly, object.label(), "existence", detail));
+            self.findings.push(Finding::new(FindingKind::TargetOnly, object.label(), "existence", detail));
+        }
+        if PARENTS.contains(&object.kind.as_str()) {
+            self.missing_on_source.insert(object.name);
         }
     }
-    findings.extend(not_compared(spelled, source_major, target_major));
-    findings
+
+    fn findings(mut self) -> Vec<Finding> {
+        self.findings.extend(not_compared(self.spelled, self.source_major, self.target_major));
+        self.findings
+    }
 }
 
-/// Names of what others belong to. A missing table is one finding, not one for each of its columns.
-fn parents(objects: &[Object]) -> BTreeSet<Vec<String>> {
-    let parents = objects.iter().filter(|object| PARENTS.contains(&object.kind.as_str()));
-    parents.map(|object| object.name.clone()).collect()
-}
-
-fn by_name(objects: Vec<Object>) -> BTreeMap<(String, Vec<String>), Object> {
-    objects.into_iter().map(|object| ((object.kind.clone(), object.name.clone()), object)).collect()
+/// How two objects stand in the order of both sides; `None` when there is none any more. Whoever has ended comes last.
+fn order(left: Option<&Object>, right: Option<&Object>) -> Option<Ordering> {
+    match (left, right) {
+        (None, None) => None,
+        (Some(_), None) => Some(Ordering::Less),
+        (None, Some(_)) => Some(Ordering::Greater),
+        (Some(left), Some(right)) => Some((&left.kind, &left.name).cmp(&(&right.kind, &right.name))),
+    }
 }
 
 /// Aspects with their texts on the source and the target, where these are not the same.
-fn unequal_aspects<'a>(source: &'a Object, target: &'a Object) -> Vec<(&'a str, Option<&'a str>, Option<&'a str>)> {
-    let names: BTreeSet<&String> = source.aspects.keys().chain(target.aspects.keys()).collect();
-    let texts = names.into_iter().map(|name| {
-        (name.as_str(), source.aspects.get(name).map(String::as_str), target.aspects.get(name).map(String::as_str))
-    });
+fn unequal_aspects<'a>(
+    source: &'a BTreeMap<String, String>,
+    target: &'a BTreeMap<String, String>,
+) -> Vec<(&'a str, Option<&'a str>, Option<&'a str>)> {
+    let names: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
+    let texts = names
+        .into_iter()
+        .map(|name| (name.as_str(), source.get(name).map(String::as_str), target.get(name).map(String::as_str)));
     texts.filter(|(_, left, right)| left != right).collect()
 }
 
@@ -121,13 +204,13 @@ fn not_compared(mut labels: Vec<String>, source_major: i32, target_major: i32) -
     (!labels.is_empty()).then(|| Finding::new(FindingKind::Note, "schema", "query text", detail))
 }
 
-fn source_only(object: &Object) -> Finding {
+fn source_only(object: &Object) -> Result<Finding> {
     // pg_dump passes over such an index, and so do we: no query can use it.
-    if object.kind == "index" && object.aspects.get("valid").is_some_and(|valid| valid == "false") {
+    if object.kind == "index" && object.aspects()?.get("valid").is_some_and(|valid| valid == "false") {
         let detail = "is invalid on the source and was left behind; build it anew on the target if it is wanted";
-        return Finding::new(FindingKind::Note, object.label(), "valid", detail);
+        return Ok(Finding::new(FindingKind::Note, object.label(), "valid", detail));
     }
-    Finding::new(FindingKind::SourceOnly, object.label(), "existence", "is missing on the target")
+    Ok(Finding::new(FindingKind::SourceOnly, object.label(), "existence", "is missing on the target"))
 }
 
 fn differs(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str>) -> Finding {
@@ -145,11 +228,13 @@ fn differs(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str
 
 #[cfg(test)]
 mod tests {
+    use futures::{FutureExt as _, stream};
+
     use super::*;
 
     fn object(kind: &str, name: &[&str], parent: &[&str], aspects: &[(&str, &str)]) -> Object {
         let owned = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
-        let aspects = aspects.iter().map(|(aspect, text)| ((*aspect).to_owned(), (*text).to_owned())).collect();
+        let aspects = serde_json::to_string(&BTreeMap::from_iter(aspects.iter().copied())).unwrap();
         Object { kind: kind.into(), name: owned(name), parent: owned(parent), aspects }
     }
 
@@ -159,6 +244,18 @@ mod tests {
             object("column", &["public", "users", "id"], &["public", "users"], &[("type", "bigint")]),
             object("index", &["public", "by_id"], &["public", "users"], &[("valid", "true")]),
         ]
+    }
+
+    /// Each object as the answer to a question of its own, as the table before its columns is.
+    fn differences(source: Vec<Object>, target: Vec<Object>, source_major: i32, target_major: i32) -> Vec<Finding> {
+        let mut comparison = Comparison::new(source_major, target_major);
+        let asked = |objects: &[Object], number: usize| stream::iter(objects.get(number).cloned().map(Ok));
+        for number in 0..source.len().max(target.len()) {
+            let nobody = Planted::default();
+            let work = comparison.add(asked(&source, number), asked(&target, number), &nobody);
+            work.now_or_never().unwrap().unwrap();
+        }
+        comparison.findings()
     }
 
     fn lines(source: Vec<Object>, target: Vec<Object>, majors: (i32, i32)) -> Vec<String> {
@@ -184,8 +281,7 @@ mod tests {
     #[test]
     fn both_texts_of_an_aspect_are_shown_unless_they_are_long_or_private() {
         let mut target = users();
-        target[1].aspects.insert("type".into(), "integer".into());
-        target[1].aspects.insert("default".into(), "0".into());
+        target[1].aspects = r#"{"type": "integer", "default": 0}"#.into();
         let expected = [
             "differs: column public.users.id default: is absent on the source, `0` on the target",
             "differs: column public.users.id type: is `bigint` on the source, `integer` on the target",
@@ -205,6 +301,20 @@ mod tests {
             ["note: schema query text: PostgreSQL 13 and 17 print queries in different words, so the text of \
                          these was not compared: view public.v"];
         assert_eq!(lines(old, new, (13, 17)), expected);
+    }
+
+    #[test]
+    fn both_sides_pass_by_in_order() {
+        let tables = |names: &[&str]| -> Vec<Object> {
+            names.iter().map(|name| object("table", &["public", name], &[], &[])).collect()
+        };
+        let mut comparison = Comparison::new(17, 17);
+        let asked = |names: &[&str]| stream::iter(tables(names).into_iter().map(Ok));
+        let nobody = Planted::default();
+        let work = comparison.add(asked(&["a", "c", "d", "f"]), asked(&["b", "c", "e", "f", "g"]), &nobody);
+        work.now_or_never().unwrap().unwrap();
+        let found: Vec<String> = comparison.findings().into_iter().map(|finding| finding.item).collect();
+        assert_eq!(found, ["a", "b", "d", "e", "g"].map(|name| format!("table public.{name}")));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use crate::catalog::{ServerVersion, user_schema};
 /// Objects with smaller identifiers were made with the database (`FirstNormalObjectId` in PostgreSQL's sources).
 const FIRST_OF_USERS: u32 = 16_384;
 
-/// All questions, each with what it lists.
+/// All questions, each with what it lists. What others belong to comes before them.
 pub(super) fn all(version: ServerVersion) -> Vec<(&'static str, String)> {
     vec![
         ("schemas", schemas()),
         ("relations", relations()),
+        ("types", types()),
         ("columns", columns()),
         ("indexes", indexes()),
         ("constraints", constraints()),
@@ -20,7 +21,6 @@ pub(super) fn all(version: ServerVersion) -> Vec<(&'static str, String)> {
         ("triggers", triggers()),
         ("rules", rules()),
         ("policies", policies()),
-        ("types", types()),
         ("extensions", extensions()),
         ("event triggers", event_triggers()),
         ("statistics objects", statistics()),

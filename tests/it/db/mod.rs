@@ -17,4 +17,5 @@ mod rich;
 mod rights;
 mod row_security;
 mod segments;
+mod servers;
 mod tls;

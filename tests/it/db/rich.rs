@@ -68,7 +68,7 @@ async fn what_the_target_refuses_is_named_and_the_rest_arrives() {
     assert_eq!(pair.target.text("SELECT name FROM kept").await.as_deref(), Some("one"));
 
     // AND the same command, once the cause is mended, comes to an equal end
-    pair.source.execute("DROP SUBSCRIPTION feed; DROP OPERATOR #%# (bigint, NONE)").await;
+    pair.source.execute("DROP OPERATOR #%# (bigint, NONE)").await;
     pair.assert_equal(&pair.program().run().await);
 }
 

@@ -50,8 +50,11 @@ pub(super) fn unprocessable(detail: &str) -> Answer {
 /// One page with everything; lists here are short.
 pub(super) fn list(resources: &[Value]) -> Answer {
     let count = resources.len();
-    json(200, &json!({
-        "pagination": { "total_results": count, "total_pages": 1, "next": null, "previous": null },
-        "resources": resources,
-    }))
+    json(
+        200,
+        &json!({
+            "pagination": { "total_results": count, "total_pages": 1, "next": null, "previous": null },
+            "resources": resources,
+        }),
+    )
 }

@@ -51,7 +51,9 @@ fn make(state: &mut State, wanted: &Value) -> Answer {
     let buildpacks = wanted["lifecycle"]["data"]["buildpacks"].as_array().cloned().unwrap_or_default();
     let unknown = buildpacks.iter().filter_map(Value::as_str).find(|name| !state.config.buildpacks.contains(name));
     if let Some(unknown) = unknown {
-        return unprocessable(&format!("Buildpack \"{unknown}\" must be an existing admin buildpack or a valid git URI"));
+        return unprocessable(&format!(
+            "Buildpack \"{unknown}\" must be an existing admin buildpack or a valid git URI"
+        ));
     }
     // An application's process has 1,024 MB until it is sized.
     let app = App { guid: state.guid(), name, droplet: None, ssh: false, started: None, memory_mb: 1024 };
@@ -90,7 +92,8 @@ fn package(state: &State, guid: &str) -> Answer {
 
 fn make_build(state: &mut State, wanted: &Value) -> Answer {
     let package = wanted["package"]["guid"].as_str().unwrap_or_default().to_owned();
-    if !state.packages.get(&package).and_then(|package| package.ready).is_some_and(|ready| ready <= Instant::now()) {
+    let ready = state.packages.get(&package).and_then(|package| package.ready);
+    if ready.is_none_or(|ready| ready > Instant::now()) {
         return unprocessable("Unable to use package. Ensure that the package exists and you have access to it.");
     }
     let memory = wanted["staging_memory_in_mb"].as_u64().unwrap_or(1024);
@@ -132,7 +135,9 @@ fn one(state: &mut State, request: &Request, index: usize, rest: &[&str]) -> Ans
             let droplet = request.json()["data"]["guid"].as_str().map(str::to_owned);
             let package = droplet.as_ref().and_then(|droplet| droplet.strip_prefix("droplet-of-"));
             if package.and_then(|package| state.packages.get(package)).is_none_or(|package| package.app != guid) {
-                return unprocessable("Unable to assign current droplet. Ensure the droplet exists and belongs to this app.");
+                return unprocessable(
+                    "Unable to assign current droplet. Ensure the droplet exists and belongs to this app.",
+                );
             }
             state.apps[index].droplet.clone_from(&droplet);
             json(200, &json!({ "data": { "guid": droplet } }))

@@ -16,6 +16,7 @@ pub const USER: &str = "migration@example.org";
 pub const PASSWORD: &str = "platform-Pa55word";
 
 /// See the module.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The service instances in the space.
@@ -28,7 +29,7 @@ pub struct Config {
     pub staging: Duration,
     /// How long a job takes, and an instance to start.
     pub job: Duration,
-    /// Whether the user is SpaceDeveloper; otherwise SpaceAuditor, who sees everything and changes nothing.
+    /// Whether the user is a space's developer; otherwise its auditor, who sees everything and changes nothing.
     pub is_developer: bool,
     /// Whether SSH is allowed in the space.
     pub space_ssh: bool,

@@ -71,9 +71,8 @@ impl Request {
 }
 
 fn pairs(encoded: &str) -> HashMap<String, String> {
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
-    };
+    let decode =
+        |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let pair = |pair: &str| pair.split_once('=').map(|(name, value)| (decode(name), decode(value)));
     encoded.split('&').filter_map(pair).collect()
 }
@@ -99,11 +98,7 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>, part:
     }
 }
 
-async fn answer(
-    state: Arc<Mutex<State>>,
-    part: Part,
-    request: hyper::Request<Incoming>,
-) -> Result<Answer, Infallible> {
+async fn answer(state: Arc<Mutex<State>>, part: Part, request: hyper::Request<Incoming>) -> Result<Answer, Infallible> {
     let Some(request) = Request::read(request).await else {
         return Ok(super::answer::error(400, 1001, "CF-MessageParseError", "Request invalid due to parse error"));
     };

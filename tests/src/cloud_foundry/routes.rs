@@ -51,7 +51,9 @@ fn root(state: &State) -> Answer {
     } else {
         &state.fingerprint
     };
-    json(200, &json!({ "links": {
+    json(
+        200,
+        &json!({ "links": {
         "self": { "href": format!("https://localhost:{api}") },
         "cloud_controller_v2": null,
         "cloud_controller_v3": { "href": format!("https://localhost:{api}/v3"), "meta": { "version": "3.180.0" } },
@@ -61,7 +63,8 @@ fn root(state: &State) -> Answer {
             "href": format!("127.0.0.1:{ssh}"),
             "meta": { "host_key_fingerprint": fingerprint, "oauth_client": "ssh-proxy" },
         },
-    } }))
+    } }),
+    )
 }
 
 fn named(request: &Request, name: &str, guid: &str) -> Answer {
@@ -82,9 +85,7 @@ fn job(state: &State, guid: &str) -> Answer {
     let (word, errors) = match &job.outcome {
         None => ("PROCESSING", Value::Array(Vec::new())),
         Some(Ok(())) => ("COMPLETE", Value::Array(Vec::new())),
-        Some(Err(detail)) => {
-            ("FAILED", json!([{ "code": 10009, "title": "CF-UnableToPerform", "detail": detail }]))
-        }
+        Some(Err(detail)) => ("FAILED", json!([{ "code": 10009, "title": "CF-UnableToPerform", "detail": detail }])),
     };
     json(200, &json!({ "guid": guid, "state": word, "errors": errors, "warnings": [] }))
 }

@@ -73,12 +73,15 @@ fn instance(number: usize, instance: &Instance) -> Value {
 
 fn plan(number: usize, schema: Option<&Value>) -> Answer {
     let parameters = schema.cloned().unwrap_or_else(|| json!({}));
-    json(200, &json!({
-        "guid": format!("plan-{number}"), "name": "small",
-        "schemas": { "service_instance": { "create": { "parameters": {} } },
-                     "service_binding": { "create": { "parameters": parameters } } },
-        "relationships": { "service_offering": { "data": { "guid": format!("offering-{number}") } } },
-    }))
+    json(
+        200,
+        &json!({
+            "guid": format!("plan-{number}"), "name": "small",
+            "schemas": { "service_instance": { "create": { "parameters": {} } },
+                         "service_binding": { "create": { "parameters": parameters } } },
+            "relationships": { "service_offering": { "data": { "guid": format!("offering-{number}") } } },
+        }),
+    )
 }
 
 fn bindings(state: &State, request: &Request) -> Answer {
@@ -106,16 +109,21 @@ fn make(state: &mut State, wanted: &Value) -> Answer {
     let name = wanted["name"].as_str().map(str::to_owned);
     if is_key && state.bindings.iter().any(|binding| binding.name == name && binding.app.is_none()) {
         let name = name.unwrap_or_default();
-        return unprocessable(&format!("The binding name is invalid. Key binding names must be unique. The service instance already has a key binding with name '{name}'."));
+        return unprocessable(&format!(
+            "The binding name is invalid. Key binding names must be unique. The service instance already has a key binding with name '{name}'."
+        ));
     }
     if is_key && state.has(Fault::KeysDenied) {
         return error(403, 10003, "CF-NotAuthorized", "This service does not support creation of keys");
     }
     let instance = &state.config.instances[number];
     let Kind::Managed { parameters, .. } = &instance.kind else {
-        return unprocessable("Service credential bindings of type 'key' are not supported for user-provided service instances.");
+        return unprocessable(
+            "Service credential bindings of type 'key' are not supported for user-provided service instances.",
+        );
     };
-    let words: Vec<String> = wanted["parameters"].as_object().into_iter().flatten().map(|(word, _)| word.clone()).collect();
+    let words: Vec<String> =
+        wanted["parameters"].as_object().into_iter().flatten().map(|(word, _)| word.clone()).collect();
     let unknown = words.into_iter().find(|word| !parameters.contains(&word.as_str()));
     let credentials = match &instance.read_only_credentials {
         Some(read_only) if wanted["parameters"]["read_only"] == true => read_only.clone(),
@@ -127,7 +135,9 @@ fn make(state: &mut State, wanted: &Value) -> Answer {
     state.bindings.push(binding);
     let effect = match unknown {
         // As a broker says it: the binding stays on the list, failed.
-        Some(word) => Effect::Fail(format!("The service broker rejected the request. Status Code: 400, unknown parameter {word}")),
+        Some(word) => {
+            Effect::Fail(format!("The service broker rejected the request. Status Code: 400, unknown parameter {word}"))
+        }
         None => Effect::MakeBinding(guid),
     };
     let job = state.begin(effect);

@@ -67,9 +67,9 @@ impl Connection {
     fn lets_in(&self, user: &str, code: &str) -> bool {
         let mut state = locked(&self.state);
         let app = user.strip_prefix("cf:").and_then(|user| user.strip_suffix("/0"));
-        let is_open = app.and_then(|guid| state.apps.iter().find(|app| app.guid == guid)).is_some_and(|app| {
-            app.ssh && app.started.is_some_and(|started| started <= std::time::Instant::now())
-        });
+        let is_open = app
+            .and_then(|guid| state.apps.iter().find(|app| app.guid == guid))
+            .is_some_and(|app| app.ssh && app.started.is_some_and(|started| started <= std::time::Instant::now()));
         // Taken first: a refused attempt uses it up too.
         let is_in = state.takes_code(code) && is_open && state.config.space_ssh;
         state.ssh_sessions += u64::from(is_in);

@@ -226,7 +226,12 @@ impl State {
             let credentials = self.config.instances[instance].credentials.clone();
             let binding = self.guid();
             self.bindings.push(Binding {
-                guid: binding, name: None, app: Some(guid.clone()), instance, credentials, is_made: true,
+                guid: binding,
+                name: None,
+                app: Some(guid.clone()),
+                instance,
+                credentials,
+                is_made: true,
             });
         }
         let started = Instant::now().checked_sub(self.config.job);

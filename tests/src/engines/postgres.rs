@@ -5,18 +5,22 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use testcontainers::core::{IntoContainerPort as _, WaitFor};
+use testcontainers::core::{IntoContainerPort as _, Mount, WaitFor};
 use testcontainers::{CopyTargetOptions, ImageExt as _};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
 use super::container::{generic_image, image, start};
 use super::tls::Certificates;
+use crate::eventually::eventually;
 
 const START_SCRIPT: &str = include_str!("start-postgres.sh");
 
 /// Recognisable, so that a test can look for it in whatever a program wrote.
 const PASSWORD: &str = "engine-Pa55word";
+
+/// Room for [`PostgresEngine::database_on_small_disk`].
+pub const SMALL_DISK_BYTES: i64 = 64 << 20;
 
 /// A server in a container.
 #[derive(Debug)]
@@ -43,6 +47,15 @@ pub async fn postgres(major: u16) -> Arc<PostgresEngine> {
 }
 
 impl PostgresEngine {
+    /// A server of that major version for the caller alone, who may bring it down.
+    ///
+    /// # Panics
+    ///
+    /// As [`postgres`].
+    pub async fn alone(major: u16) -> Arc<Self> {
+        Self::start(major).await
+    }
+
     async fn start(major: u16) -> Arc<Self> {
         let image = tokio::task::spawn_blocking(move || image(&format!("postgres-{major}"))).await;
         let image = image.unwrap_or_else(|panic| panic!("PostgreSQL {major} cannot be had: {panic}"));
@@ -57,6 +70,7 @@ impl PostgresEngine {
             .with_copy_to(file("/harness/start.sh", 0o755), START_SCRIPT.as_bytes().to_vec())
             .with_copy_to(file("/harness/server.crt", 0o644), certificates.server.clone().into_bytes())
             .with_copy_to(file("/harness/server.key", 0o600), certificates.server_key.clone().into_bytes())
+            .with_mount(Mount::tmpfs_mount("/small").with_size(&SMALL_DISK_BYTES.to_string()))
             .with_shm_size(256 << 20);
         let port = start("PostgreSQL", request, 5432).await;
         let engine = Self { major, image, port, database_count: AtomicU32::new(0) };
@@ -78,12 +92,43 @@ impl PostgresEngine {
     ///
     /// When the server does not make one.
     pub async fn database(self: &Arc<Self>) -> Database {
+        self.made_database("").await
+    }
+
+    /// A new, empty database on a disk of its own, of [`SMALL_DISK_BYTES`]. One at a time for each server.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not make one.
+    pub async fn database_on_small_disk(self: &Arc<Self>) -> Database {
+        let client = connect(&self.url("postgres", "")).await;
+        let made = client.batch_execute("CREATE TABLESPACE small_disk LOCATION '/small'").await;
+        made.unwrap_or_else(|error| panic!("cannot use the small disk: {}", described(&error)));
+        self.made_database("TABLESPACE small_disk").await
+    }
+
+    async fn made_database(self: &Arc<Self>, options: &str) -> Database {
         let number = self.database_count.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{number}");
         let client = connect(&self.url("postgres", "")).await;
-        let made = client.batch_execute(&format!("CREATE DATABASE {name}")).await;
+        let made = client.batch_execute(&format!("CREATE DATABASE {name} {options}")).await;
         made.unwrap_or_else(|error| panic!("cannot make the database {name}: {error}"));
         Database { engine: Arc::clone(self), name }
+    }
+
+    /// Lets the server crash: one of its processes dies, whereupon it ends all sessions, forgets its shared memory, and
+    /// recovers from what it had written. Returns once it answers again.
+    ///
+    /// # Panics
+    ///
+    /// When the server cannot be told, or does not come back.
+    pub async fn crash(&self) {
+        let client = connect(&self.url("postgres", "")).await;
+        // The statement's own process is the one that dies.
+        let died = client.batch_execute("COPY (SELECT pg_backend_pid()) TO PROGRAM 'xargs kill -9'").await;
+        assert!(died.is_err(), "the server did not crash");
+        let url = self.url("postgres", "");
+        eventually("the server answers again", async || tokio_postgres::connect(&url, NoTls).await.is_ok()).await;
     }
 
     /// The superuser's URL of a database at `127.0.0.1`; `parameters` go behind the question mark.

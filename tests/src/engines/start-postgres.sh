@@ -12,7 +12,7 @@ as_postgres() {
 
 mkdir -p "$cluster" /var/run/postgresql
 printf '%s' "$PASSWORD" > /harness/password
-chown -R postgres:postgres /harness /var/run/postgresql
+chown -R postgres:postgres /harness /var/run/postgresql /small
 chmod 600 /harness/server.key /harness/password
 
 as_postgres "$bin/initdb" --pgdata="$cluster" --username=postgres --pwfile=/harness/password \

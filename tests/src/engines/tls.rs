@@ -49,7 +49,8 @@ fn make() -> Result<Certificates, Box<dyn std::error::Error>> {
     std::fs::write(directory.path().join("stranger.pem"), stranger.pem())?;
     let key = KeyPair::generate()?;
     // The name only: a connection to 127.0.0.1 is one to the wrong host for `verify-full`, and right for `verify-ca`.
-    let server = CertificateParams::new(vec!["localhost".to_owned(), DATABASE_HOST.to_owned()])?.signed_by(&key, &authority)?;
+    let server =
+        CertificateParams::new(vec!["localhost".to_owned(), DATABASE_HOST.to_owned()])?.signed_by(&key, &authority)?;
     Ok(Certificates { server: server.pem(), server_key: key.serialize_pem(), directory })
 }
 

@@ -38,7 +38,8 @@ impl Inside {
     async fn with(schema: &str, offering: &'static str, change: impl FnOnce(&mut Config, &Value)) -> Self {
         let pair = Pair::filled(17, 17, schema).await;
         let credentials = credentials(&pair);
-        let mut config = Config { instances: vec![Instance::managed(SERVICE, offering, &credentials)], ..Config::default() };
+        let mut config =
+            Config { instances: vec![Instance::managed(SERVICE, offering, &credentials)], ..Config::default() };
         let database = SocketAddr::from(([127, 0, 0, 1], pair.source.engine.port));
         config.reachable.insert(format!("{DATABASE_HOST}:5432"), database);
         change(&mut config, &credentials);
