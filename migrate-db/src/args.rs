@@ -27,6 +27,12 @@ pub struct Args {
           help_heading = "Mode")]
     pub repair: bool,
 
+    /// Copy without reading back what was written: nothing is proved, exit code 6. For an early copy, which --repair compares
+    /// and brings up to date later
+    #[arg(long, env = "COPY_ONLY", value_parser = clap::builder::FalseyValueParser::new(),
+          conflicts_with_all = ["verify", "dry_run", "repair"], help_heading = "Mode")]
+    pub copy_only: bool,
+
     /// The source as a connection string without a password; with one, use the variable SOURCE_DATABASE_URL
     #[arg(long, value_name = "URL", help_heading = "Source and target")]
     pub source: Option<String>,
@@ -62,15 +68,15 @@ pub struct Args {
     #[expect(missing_docs, reason = "a doc comment here would replace the program's description in --help")]
     pub way: WayArgs,
 
-    /// Tables read and written at the same time
-    #[arg(long, env = "JOBS", value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64),
-          help_heading = "Width")]
-    pub jobs: u16,
+    /// Tables read and written at the same time; by default 4 to 16, as the target has processors and both sides have room
+    /// for sessions
+    #[arg(long, env = "JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), help_heading = "Width")]
+    pub jobs: Option<u16>,
 
-    /// Sessions on the target that build indexes, check constraints and verify
-    #[arg(long, env = "INDEX_JOBS", value_name = "N", default_value = "4", value_parser = clap::value_parser!(u16).range(1..=64),
+    /// Sessions on the target that build indexes, check constraints and verify; by default likewise
+    #[arg(long, env = "INDEX_JOBS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64),
           help_heading = "Width")]
-    pub index_jobs: u16,
+    pub index_jobs: Option<u16>,
 
     /// Tables larger than this many megabytes are copied in segments: by blocks, or by keys before PostgreSQL 14
     #[arg(long, env = "SPLIT_ABOVE", value_name = "MB", default_value = "256", value_parser = clap::value_parser!(u64).range(1..),

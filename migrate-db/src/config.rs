@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::preset::Preset;
 use crate::rights::Rights;
 use crate::source::{self, Origin, SourceFlags};
+use crate::width::Asked;
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +76,8 @@ pub struct Config {
     pub preset: Preset,
     /// Which rights travel.
     pub rights: Rights,
-    /// Tables copied at the same time.
-    pub jobs: usize,
-    /// Sessions on the target that build and verify.
-    pub index_jobs: usize,
+    /// Sessions that work at the same time, where the operator has a wish.
+    pub width: Asked,
     /// Tables larger than this many bytes are cut.
     pub segment_bytes_max: u64,
     /// Empty the target first.
@@ -88,6 +87,8 @@ pub struct Config {
     pub confirmation: String,
     /// Whether `--confirm` repeated it.
     pub confirmed: bool,
+    /// Read nothing back.
+    pub copy_only: bool,
     /// Keep the journal after success.
     pub keep_journal: bool,
     /// Name keys of differing rows.
@@ -160,12 +161,12 @@ impl Config {
             platform,
             preset: args.preset.into(),
             rights: Rights { owner: args.with_owner, acl: args.with_acl },
-            jobs: usize::from(args.jobs),
-            index_jobs: usize::from(args.index_jobs),
+            width: Asked { jobs: args.jobs.map(usize::from), index_jobs: args.index_jobs.map(usize::from) },
             segment_bytes_max: args.split_above.saturating_mul(1_000_000),
             clean: args.clean,
             confirmation,
             confirmed,
+            copy_only: args.copy_only,
             keep_journal: args.keep_journal,
             show_keys: args.show_keys,
             pg_bin_dir: args.pg_bin_dir,

@@ -29,6 +29,8 @@ pub struct Context {
     pub segment_bytes_max: u64,
     /// Whether the target's tables have their triggers and rules already: a run that goes on.
     pub has_triggers: bool,
+    /// Whether what was written is read back.
+    pub reads_back: bool,
     /// Whether keys of rows may be shown.
     pub show_keys: bool,
     /// Which rights travel.
@@ -50,11 +52,16 @@ impl Context {
     }
 
     /// A table that takes `on_disk` bytes on the source's disk was read in full, as `as_rows` bytes: the display's total
-    /// follows. Each byte passes twice, once from each side.
+    /// follows.
     pub fn settle(&self, on_disk: u64, as_rows: u64) {
         let mut forecast = self.forecast.lock().unwrap_or_else(PoisonError::into_inner);
         forecast.settle(on_disk, as_rows);
-        self.progress.set_bytes_total(2 * forecast.bytes());
+        self.progress.set_bytes_total(self.passes() * forecast.bytes());
+    }
+
+    /// How often each byte passes: when it is copied, and when it is read back.
+    pub fn passes(&self) -> u64 {
+        if self.reads_back { 2 } else { 1 }
     }
 
     /// Runs `work` on a session of `pool`; a broken session is replaced and the work tried again. `work` must be safe to

@@ -212,7 +212,7 @@ fn connect_hint(side: Side, error: &ServerError) -> String {
             format!("check the database's name in {url}, or create it")
         }
         Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS => {
-            "close other sessions, or give a smaller --jobs".into()
+            "end other sessions there, or give smaller --jobs and --index-jobs".into()
         }
         _ if error.message.contains("certificate") || error.message.contains("TLS") => {
             format!("check sslmode and sslrootcert in {url}")

@@ -15,6 +15,17 @@ use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::{orphans, sql};
 
+/// Statements that make a session ready to build, one of `index_jobs`: all builders together may sort in half as much memory
+/// as the server's shared buffers, where its own setting is not more. On Amazon RDS that is an eighth of the machine.
+pub fn prepare_builder(index_jobs: usize) -> String {
+    format!(
+        "SELECT set_config('maintenance_work_mem', greatest(
+                    pg_size_bytes(current_setting('maintenance_work_mem')),
+                    least(1 << 30, pg_size_bytes(current_setting('shared_buffers')) / (2 * {index_jobs})))
+                / 1024 || 'kB', false)"
+    )
+}
+
 /// Builds all indexes of a table at once (within the pool's width). Returns those that are there.
 ///
 /// An index that cannot be built is a finding; the others are built all the same.

@@ -11,6 +11,7 @@
 
 pub mod args;
 mod bounds;
+pub mod builds;
 pub mod catalog;
 pub mod clean;
 pub mod client_tools;
@@ -22,6 +23,7 @@ pub mod copy;
 mod derived;
 pub mod endpoint;
 pub mod error;
+pub mod estimate;
 pub mod finish;
 pub mod forecast;
 pub mod index;
@@ -53,6 +55,7 @@ pub mod stream;
 pub mod tls;
 pub mod verify;
 pub mod way;
+pub mod width;
 
 use common::error::{OperatorError, show};
 use common::exit::ExitStatus;

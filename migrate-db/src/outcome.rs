@@ -104,17 +104,8 @@ async fn conclude(
             error.class().exit_status()
         }
         Ok(()) if config.mode == Mode::DryRun => {
-            if let (Some(plan), LogFormat::Text) = (&state.plan, config.log_format) {
-                match &state.finished_before {
-                    Some(seal) => print(&format!(
-                        "The target holds the finished work of run {}: both sides would be compared, nothing copied.\n",
-                        seal.run_id
-                    )),
-                    None => print(&plan.describe()),
-                }
-            }
             if config.log_format == LogFormat::Text {
-                state.way.plan.iter().for_each(|thing| print(&format!("On the platform it would make {thing}.\n")));
+                print(&state.describe());
             }
             ExitStatus::Done
         }
@@ -247,8 +238,6 @@ fn source_side(config: &Config, state: &State) -> ReportSide {
 
 fn settings(config: &Config, state: &State) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::from([
-        ("jobs".to_owned(), config.jobs.to_string()),
-        ("index jobs".to_owned(), config.index_jobs.to_string()),
         ("split above".to_owned(), common::units::bytes(config.segment_bytes_max)),
         ("TLS to the target".to_owned(), config.target.tls.mode.word().to_owned()),
     ]);
@@ -257,6 +246,10 @@ fn settings(config: &Config, state: &State) -> BTreeMap<String, String> {
     }
     if let Some(tunnel) = state.way.source.as_ref().and_then(|source| source.tunnel.as_ref()) {
         settings.insert("way to the source".into(), format!("SSH to the application {}", tunnel.app()));
+    }
+    if let Some(width) = state.width {
+        settings.insert("jobs".into(), width.jobs.to_string());
+        settings.insert("index jobs".into(), width.index_jobs.to_string());
     }
     if let Some(platform) = &config.platform {
         settings.insert("platform".into(), platform.clone());
@@ -330,7 +323,7 @@ fn large_objects(state: &State, plan: &Plan) -> Option<Item> {
 fn item(is_compared: bool, table: &TablePlan, record: Option<&TableRecord>, troubled: bool) -> Item {
     let state = match record {
         None => ItemState::Pending,
-        Some(record) if record.failure.is_some() || troubled || record.source != record.target => ItemState::Failed,
+        Some(record) if record.failure.is_some() || troubled || record.is_unequal() => ItemState::Failed,
         Some(_) if is_compared => ItemState::Equal,
         Some(_) => ItemState::Copied,
     };

@@ -32,6 +32,13 @@ pub struct TableRecord {
     pub seconds: f64,
 }
 
+impl TableRecord {
+    /// Whether the target was read and is not what the source is.
+    pub fn is_unequal(&self) -> bool {
+        self.target.is_some() && self.source != self.target
+    }
+}
+
 /// Collects findings and times from all workers.
 #[derive(Debug, Clone)]
 pub struct Recorder {

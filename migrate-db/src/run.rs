@@ -31,7 +31,8 @@ use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
 use crate::state::State;
 use crate::way;
-use crate::{bounds, clean, copy, finish, index, large_object, repair, rest, rights, seal, verify};
+use crate::width::{self, Width};
+use crate::{bounds, builds, clean, copy, estimate, finish, index, large_object, repair, rest, rights, seal, verify};
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
 const TABLES_IN_FLIGHT_MAX: usize = 64;
@@ -50,7 +51,7 @@ struct Ready {
 
 /// Does what `config` asks for. What was found out is in `state` even when this fails.
 pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<()> {
-    let Some(ready) = prepare(config, state).await? else { return Ok(()) };
+    let Some(ready) = prepare(config, stop, state).await? else { return Ok(()) };
     let (plan, writes) = (Arc::clone(&ready.plan), ready.writes.clone());
     match config.mode {
         Mode::DryRun => return Ok(()),
@@ -85,17 +86,25 @@ async fn look_for_late_writers(
     Ok(())
 }
 
-/// Connects, takes the snapshot, reads the catalog, makes the plan, and looks whether anything stands in the way. `None`
-/// when a dry run would have to make something first, to get at the source.
-async fn prepare(config: &Config, state: &mut State) -> Result<Option<Ready>> {
-    let started = Instant::now();
+/// A session with the target; a run that writes has the lock with it, before anything is made anywhere.
+async fn open_target(config: &Config, state: &mut State) -> Result<Session> {
+    state.checks.push(preflight::way(&config.target, Side::Target).await?);
     let control = Session::open(&config.target, Side::Target).await?;
     if config.mode.writes() && !journal::lock(&control).await? {
         let detail = format!("another run is at work on {}", config.target.label());
         state.checks.push(Check::fail("no other run", detail, "wait for it to end, or stop it"));
         return Err(Error::Refused(state.checks.clone()));
     }
+    Ok(control)
+}
+
+/// Connects, takes the snapshot, reads the catalog, makes the plan, and looks whether anything stands in the way. `None`
+/// when a dry run would have to make something first, to get at the source.
+async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<Option<Ready>> {
+    let started = Instant::now();
+    let control = open_target(config, state).await?;
     let Some(endpoint) = way::open(config, &control, state).await? else { return Ok(None) };
+    state.checks.push(preflight::way(&endpoint, Side::Source).await?);
     let writes = WriteCounts::read(&endpoint).await?;
     let snapshot = Snapshot::take(&endpoint, Side::Source).await?;
     let source_version = preflight::server_version(snapshot.session()).await?;
@@ -106,6 +115,9 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Option<Ready>> {
     let catalog = catalog::read(snapshot.session(), source_version).await?;
     let planted = Planted::find(snapshot.session(), config.preset).await?;
     state.checks.extend(preflight::for_reading(&source, &target, &catalog).await?);
+    let (width, room) = width::choose(config.width, snapshot.session(), &control).await?;
+    state.width = Some(width);
+    state.checks.push(room);
     state.checks.push(preflight::planted(&planted));
     state.checks.push(late_writers::connected(snapshot.session()).await?);
     let source_identity = identity(snapshot.session(), &endpoint).await?;
@@ -150,6 +162,9 @@ async fn prepare(config: &Config, state: &mut State) -> Result<Option<Ready>> {
         tracing::warn!(next = check.fix, "{}: {}", check.name, check.detail);
     }
     preflight::refuse_failures(&state.checks)?;
+    if config.mode == Mode::DryRun {
+        state.checks.push(estimate::sample(&snapshot.readers(width.jobs), &plan, stop).await?);
+    }
     Ok(Some(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity, writes }))
 }
 
@@ -187,13 +202,15 @@ fn keep_ranges(plan: &mut Plan, journal: &Journal, source_identity: &str) -> Res
 }
 
 fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan, snapshot: &Snapshot) -> Context {
+    let Width { jobs, index_jobs } = state.width.unwrap_or(Width { jobs: 1, index_jobs: 1 });
     Context {
-        readers: snapshot.readers(config.jobs),
-        writers: Pool::new(&config.target, Side::Target, config.jobs, String::new()),
-        builders: Pool::new(&config.target, Side::Target, config.index_jobs, String::new()),
+        readers: snapshot.readers(jobs),
+        writers: Pool::new(&config.target, Side::Target, jobs, String::new()),
+        builders: Pool::new(&config.target, Side::Target, index_jobs, index::prepare_builder(index_jobs)),
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
         segment_bytes_max: config.segment_bytes_max,
         has_triggers: false,
+        reads_back: !config.copy_only,
         show_keys: config.show_keys,
         rights: config.rights,
         recorder: state.recorder.clone(),
@@ -224,8 +241,9 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     restore.pre_data(&schema, &journal, &control).await?;
     let mut context = context(config, stop, state, &plan, &snapshot);
     context.has_triggers = journal.is_done(Step::PostData);
-    // Each byte passes twice: when it is copied and when it is read back.
-    state.progress.begin_phase("copy and verify", Some(2 * plan.bytes()), Some(plan.tables.len() as u64));
+    let _builds = builds::watch(&config.target, &state.progress, plan.bytes());
+    let phase = if config.copy_only { "copy" } else { "copy and verify" };
+    state.progress.begin_phase(phase, Some(context.passes() * plan.bytes()), Some(plan.tables.len() as u64));
     let ((), large_objects) = tokio::try_join!(
         copy_tables(&context, state, &plan, &journal),
         copy_large_objects(&context, &plan, &journal, resumed, &control),

@@ -1,5 +1,6 @@
 //! What a run has come to know; grows as it goes, and is what is left for the report, whatever the end was.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use common::progress::Progress;
@@ -8,9 +9,11 @@ use common::report::Check;
 use crate::catalog::ServerVersion;
 use crate::large_object;
 use crate::plan::Plan;
+use crate::preflight;
 use crate::record::{Recorder, TableRecord};
 use crate::seal::{Seal, Sealer};
 use crate::way::Way;
+use crate::width::Width;
 
 /// See the module.
 pub struct State {
@@ -20,6 +23,8 @@ pub struct State {
     pub source_version: Option<ServerVersion>,
     /// The target's version.
     pub target_version: Option<ServerVersion>,
+    /// Sessions that work at the same time, once both servers are known.
+    pub width: Option<Width>,
     /// What preflight looked at.
     pub checks: Vec<Check>,
     /// The plan, once made.
@@ -50,6 +55,7 @@ impl Default for State {
             run_id: uuid::Uuid::now_v7().to_string(),
             source_version: None,
             target_version: None,
+            width: None,
             checks: Vec::new(),
             plan: None,
             records: Arc::default(),
@@ -80,5 +86,29 @@ impl State {
     /// The records so far.
     pub fn records(&self) -> Vec<TableRecord> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a dry run has found, for a person.
+    pub fn describe(&self) -> String {
+        let mut text = preflight::describe(&self.checks);
+        match (&self.finished_before, &self.plan) {
+            (Some(seal), _) => {
+                let run = &seal.run_id;
+                let _ = writeln!(
+                    text,
+                    "The target holds the finished work of run {run}: both sides would be compared, nothing copied."
+                );
+            }
+            (None, Some(plan)) => text.push_str(&plan.describe()),
+            (None, None) => {}
+        }
+        if !self.way.plan.is_empty() {
+            text.push_str("To get at the source it would make on the platform, and delete at the end:\n");
+            for thing in &self.way.plan {
+                let _ = writeln!(text, "  {thing}");
+            }
+            text.push_str("What is in the source is looked at when they are there, or with --via-app.\n");
+        }
+        text
     }
 }

@@ -143,5 +143,12 @@ pub fn content_differs(plan: &TablePlan, source: RowDigest, target: RowDigest) -
     Finding::new(FindingKind::Differs, item(plan), CONTENT, detail)
 }
 
+/// The finding that rows were copied and nothing more.
+pub fn not_read_back() -> Finding {
+    let detail =
+        "the rows were not read back, as --copy-only asks: --repair compares them, or the same command without it";
+    Finding::new(FindingKind::Unknown, "all tables", CONTENT, detail)
+}
+
 /// The aspect of findings about rows.
 pub const CONTENT: &str = "content";

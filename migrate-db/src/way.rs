@@ -61,8 +61,9 @@ async fn through_platform(
     state.progress.begin_phase("way into the platform", None, None);
     let intent = Intent::Database(&source.way);
     let platform = state.way.platform.insert(Platform::connect(&source.settings, &purpose(config), intent).await?);
-    state.checks = platform.checks(intent).await?;
-    Platform::refuse_failures(&state.checks)?;
+    let mut checks = platform.checks(intent).await?;
+    state.checks.extend(checks.iter().cloned());
+    Platform::refuse_failures(&checks)?;
     let plan = platform.plan(intent).await?;
     if config.mode == Mode::DryRun && !plan.is_empty() {
         state.way.plan = plan;
@@ -77,8 +78,10 @@ async fn through_platform(
     // A real attempt: what a security group forbids shows in nothing else.
     drop(way.tunnel.connect(&endpoint.host, endpoint.port).await?);
     let reached = format!("{} reaches {}:{}", way.tunnel.app(), endpoint.host, endpoint.port);
-    state.checks.push(Check::pass("route inside the platform", reached));
-    state.way.checks.clone_from(&state.checks);
+    let reached = Check::pass("route inside the platform", reached);
+    state.checks.push(reached.clone());
+    checks.push(reached);
+    state.way.checks = checks;
     endpoint.tunnel = Some(way.tunnel);
     Ok(Some(endpoint))
 }

@@ -83,6 +83,12 @@ pub struct Args {
     #[arg(long, env = "OVERWRITE", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "What to do")]
     pub overwrite: bool,
 
+    /// Migrate every version of every object, and every mark of deletion, in their order; the target bucket must keep versions.
+    /// Without it, what the source holds now is migrated
+    #[arg(long, env = "VERSIONS", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "delete_extra",
+          help_heading = "What to do")]
+    pub versions: bool,
+
     /// Whether `--verify` was asked to believe what the stores keep; see [`Args::read`].
     #[arg(skip)]
     pub verify_stored: bool,

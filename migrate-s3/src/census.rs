@@ -4,12 +4,13 @@
 
 use std::fmt;
 
-use common::units::{bytes, count, estimate};
+use common::units::{bytes, count, counted, estimate};
 
 use crate::copy::SINGLE_BYTES_MAX;
 use crate::listing::Entry;
 use crate::multipart::part_bytes;
 use crate::plan::Step;
+use crate::planner::Work;
 
 /// Upper bounds of the histogram's classes, in bytes; above the last one is a class of its own.
 const CLASSES: [(u64, &str); 6] = [
@@ -48,6 +49,14 @@ pub struct Census {
     pub differ: u64,
     /// Objects that only the target has.
     pub extra: u64,
+    /// Keys, where versions are counted; 0 otherwise.
+    pub keys: u64,
+    /// Marks of deletion on the source.
+    pub markers: u64,
+    /// Marks of deletion that the target has already.
+    pub marked: u64,
+    /// Versions that cannot be put where they belong.
+    pub unaligned: u64,
     /// Keys that tools which map keys to paths would damage.
     pub odd: u64,
     /// Keys that are not UTF-8 and cannot be copied.
@@ -78,12 +87,21 @@ impl Census {
             Step::Compare { .. } | Step::Verify { .. } => self.compare += 1,
             Step::Known { .. } => self.known += 1,
             Step::Differs { .. } => self.differ += 1,
+            Step::Mark { .. } => self.copy += 1,
+            Step::Marked { .. } => self.marked += 1,
+            Step::Unaligned { .. } => self.unaligned += 1,
         }
         self.count_source(source);
     }
 
+    /// Counts the key of `work`, where versions are counted.
+    pub fn count_key(&mut self, work: &Work) {
+        self.keys += u64::from(matches!(work, Work::Versions { .. }));
+    }
+
     fn count_source(&mut self, source: &Entry) {
         self.objects += 1;
+        self.markers += u64::from(source.is_marker());
         self.bytes += source.size;
         self.odd += u64::from(source.key.is_odd());
         self.unsendable += u64::from(source.key.as_str().is_none());
@@ -114,6 +132,12 @@ impl fmt::Display for Census {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = |label: &str, value: String| writeln!(formatter, "{label:<18} {value}");
         line("source", format!("{} objects, {}", count(self.objects), bytes(self.bytes)))?;
+        if self.keys > 0 {
+            let markers = counted(self.markers, "mark");
+            let versions = counted(self.objects - self.markers, "version");
+            line("of these", format!("{versions} and {markers} of deletion, of {}", counted(self.keys, "key")))?;
+            line("in the way", format!("{}, whose place in the order is taken", counted(self.unaligned, "version")))?;
+        }
         line("to copy", format!("{} objects, {}", count(self.copy), bytes(self.copy_bytes)))?;
         // An object is a GET and a PUT, and a part likewise; a listing has a thousand keys on a page. Tags and heads besides.
         let listings = self.objects.div_ceil(1000) + (self.objects + self.extra).div_ceil(1000);
@@ -152,6 +176,7 @@ mod tests {
             etag: String::new(),
             last_modified: None,
             storage_class: class.map(Into::into),
+            version: None,
         };
         let mut census = Census::default();
         census.count(&Step::Copy { source: entry("a//b", 0, None), may_replace: false });

@@ -36,6 +36,7 @@ pub struct Leg {
 }
 
 /// Everything that a run needs to know.
+#[expect(clippy::struct_excessive_bools, reason = "each of them is a flag")]
 #[derive(Debug, Clone)]
 pub struct Config {
     /// What to do.
@@ -60,6 +61,8 @@ pub struct Config {
     pub allow_extra: bool,
     /// Delete what only the target has, at most so many objects.
     pub delete_max: Option<u32>,
+    /// Whether all versions are migrated, not only the current objects.
+    pub versions: bool,
     /// Whether `--verify` holds the stores' own checksums against each other instead of reading.
     pub verify_stored: bool,
     /// Where finished objects are recorded.
@@ -88,6 +91,11 @@ pub enum Request {
 }
 
 impl Config {
+    /// What is counted: the singular of a noun that takes an s.
+    pub fn unit(&self) -> &'static str {
+        if self.versions { "version" } else { "object" }
+    }
+
     /// Reads the process' command line and environment.
     pub fn of_process() -> Result<Request, Error> {
         let variables = Variables::of_process();
@@ -124,6 +132,7 @@ impl Config {
             overwrite: args.overwrite,
             allow_extra: args.allow_extra,
             delete_max: args.delete_extra.then_some(args.delete_max),
+            versions: args.versions,
             verify_stored: args.verify_stored,
             state: args.state,
             report: args.common.report.map(|location| shard.map_or(location.clone(), |shard| shard.place(location))),

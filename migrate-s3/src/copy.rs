@@ -95,12 +95,29 @@ pub struct Proved {
     pub target_sha256: Option<Sha>,
     /// The target's ETag.
     pub target_etag: String,
+    /// The target's id of the version, where it keeps versions.
+    pub target_version_id: Option<String>,
     /// The checksum that the target validated and stored, `algorithm:base64`.
     pub target_checksum: Option<String>,
     /// How strongly equality is proved.
     pub proof: ProofLevel,
     /// What is worth a word besides.
     pub findings: Vec<Finding>,
+}
+
+impl Proved {
+    /// A mark of deletion, which has no content: that the target keeps it is all there is to prove.
+    pub fn of_marker(target_version_id: Option<String>) -> Self {
+        Self {
+            sha256: None,
+            target_sha256: None,
+            target_etag: String::new(),
+            target_version_id,
+            target_checksum: None,
+            proof: ProofLevel::Stored,
+            findings: Vec::new(),
+        }
+    }
 }
 
 /// Copies the object that the source lists as `entry`. Where the target has none, `may_replace` is false, and one that
@@ -118,13 +135,14 @@ async fn copy_single(route: &Route, entry: &Entry, may_replace: bool, errand: &E
     let download = download(route, entry, errand).await?;
     let Download { head, body, digest, is_linked } = download;
     let (tags, mut findings) = carried_tags(&route.source, entry, &head, errand).await?;
-    findings.extend(lost_metadata(&entry.key, &head.metadata));
+    findings.extend(lost_metadata(entry, &head.metadata));
     let upload = Upload { key: &entry.key, body, sha256: digest.sha256, metadata: &head.metadata, tags: &tags };
     let put = upload.put(route, may_replace, errand).await?;
     let mut proved = Proved {
         sha256: Some(digest.sha256),
         target_sha256: None,
         target_etag: put.etag,
+        target_version_id: put.version_id,
         target_checksum: put.checksum,
         proof: if is_linked { ProofLevel::Linked } else { ProofLevel::Stored },
         findings,
@@ -146,7 +164,7 @@ struct Download {
 /// Reads a small object. Bytes that contradict the source's own word about them are read again: what contradicts it
 /// twice in the same way contradicts it for another reason than a damaged line.
 async fn download(route: &Route, entry: &Entry, errand: &Errand) -> Result<Download, Error> {
-    let wanted = Wanted { key: &entry.key, etag: &entry.etag, size: entry.size };
+    let wanted = Wanted::of(entry);
     let plan = etag_plan(&route.source, entry, errand).await?;
     let mut before: Option<Sha> = None;
     for _ in 0..DAMAGED_READS_MAX {
@@ -214,9 +232,17 @@ pub async fn etag_plan(source: &Store, entry: &Entry, errand: &Errand) -> Result
         EtagKind::Multipart(1) => Ok(EtagPlan::Parts(u64::MAX)),
         EtagKind::Multipart(count) => {
             let full_key = source.full_key(&entry.key)?;
+            let version_id = entry.version_id().map(ToOwned::to_owned);
             let first = source
                 .call("HeadObject", Some(&entry.key), errand, || {
-                    source.client().head_object().bucket(source.bucket()).key(&full_key).part_number(1).send()
+                    source
+                        .client()
+                        .head_object()
+                        .bucket(source.bucket())
+                        .key(&full_key)
+                        .part_number(1)
+                        .set_version_id(version_id.clone())
+                        .send()
                 })
                 .await;
             // A store that does not know parts any more leaves the ETag unproved, which is no failure.
@@ -236,22 +262,22 @@ pub async fn carried_tags(
     head: &Head,
     errand: &Errand,
 ) -> Result<(Tags, Vec<Finding>), Error> {
-    match metadata::tags(source, &entry.key, head.tag_count, errand).await {
+    match metadata::tags(source, entry, head.tag_count, errand).await {
         Ok(tags) => Ok((tags, Vec::new())),
         Err(error) if error.is_denied() || error.is_unsupported() => {
             let detail = format!("copied without its tags, which cannot be read: {}", common::error::describe(&error));
-            Ok((Tags::new(), vec![Finding::new(FindingKind::Error, entry.key.to_string(), "tags", detail)]))
+            Ok((Tags::new(), vec![Finding::new(FindingKind::Error, entry.name(), "tags", detail)]))
         }
         Err(error) => Err(error),
     }
 }
 
 /// User metadata that the store cannot show in headers cannot be carried.
-pub fn lost_metadata(key: &Key, metadata: &Metadata) -> Option<Finding> {
+pub fn lost_metadata(entry: &Entry, metadata: &Metadata) -> Option<Finding> {
     let count = metadata.missing_count;
     (count > 0).then(|| {
         let detail = format!("{count} entries cannot be read through the API and were not carried");
-        Finding::new(FindingKind::Error, key.to_string(), "user metadata", detail)
+        Finding::new(FindingKind::Error, entry.name(), "user metadata", detail)
     })
 }
 
@@ -267,6 +293,7 @@ struct Upload<'a> {
 /// What the target answered.
 struct Put {
     etag: String,
+    version_id: Option<String>,
     checksum: Option<String>,
 }
 
@@ -314,6 +341,7 @@ impl Upload<'_> {
         let stored = output.checksum_sha256.filter(|stored| *stored == sha256);
         Ok(Put {
             etag: output.e_tag.unwrap_or_default().trim_matches('"').to_owned(),
+            version_id: output.version_id,
             checksum: stored.map(|stored| format!("sha256:{stored}")),
         })
     }
@@ -321,12 +349,15 @@ impl Upload<'_> {
     /// The key was empty when it was listed and is taken now: by our own attempt whose answer was lost, if the content
     /// says so.
     async fn confirm(&self, route: &Route, errand: &Errand) -> Result<Put, Error> {
-        let head = metadata::head(&route.target, self.key, errand).await?;
+        let head = metadata::head(&route.target, self.key, None, errand).await?;
         let occupied = || Error::Occupied { place: route.target.place(), key: self.key.clone() };
         let sha256 = digest::base64(&self.sha256);
+        let (etag, version_id) = (head.etag, head.version_id);
         match head.checksums.sha256 {
-            Some(stored) if stored == sha256 => Ok(Put { etag: head.etag, checksum: Some(format!("sha256:{stored}")) }),
-            None if head.size == self.body.len() as u64 => Ok(Put { etag: head.etag, checksum: None }),
+            Some(stored) if stored == sha256 => {
+                Ok(Put { etag, version_id, checksum: Some(format!("sha256:{stored}")) })
+            }
+            None if head.size == self.body.len() as u64 => Ok(Put { etag, version_id, checksum: None }),
             _ => Err(occupied()),
         }
     }
@@ -335,7 +366,7 @@ impl Upload<'_> {
 /// Reads the target's object back and compares it with what was read from the source.
 pub async fn reread(route: &Route, key: &Key, size: u64, proved: &mut Proved, errand: &Errand) -> Result<(), Error> {
     let mut hasher = ContentHasher::new(EtagPlan::None);
-    let wanted = Wanted { key, etag: &proved.target_etag, size };
+    let wanted = Wanted { key, etag: &proved.target_etag, size, version_id: proved.target_version_id.as_deref() };
     read(&route.target, wanted, 0..size, errand, &mut |chunk: &[u8]| hasher.update(chunk)).await?;
     let sha256 = hasher.finish().sha256;
     if Some(sha256) != proved.sha256 {

@@ -8,18 +8,38 @@ use common::error::{Class, OperatorError};
 use common::retry::RetryPolicy;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::Error;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Errand {
     /// Cancelled when the work is to end early.
     pub stop: CancellationToken,
     retries: AtomicU32,
+    /// Whether an object must not be written twice although nobody would see the difference but the one who counts versions.
+    writes_once: bool,
 }
 
 impl Errand {
     /// A piece of work that ends early when `stop` is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { stop, retries: AtomicU32::new(0) }
+        Self { stop, retries: AtomicU32::new(0), writes_once: false }
+    }
+
+    /// The same where a write whose answer was lost must not be repeated unseen, because it would leave two versions.
+    #[must_use]
+    pub fn writing_once(self) -> Self {
+        Self { writes_once: true, ..self }
+    }
+
+    /// Whether a failure that may pass is looked into by whoever made this errand.
+    pub fn is_looked_into(&self) -> bool {
+        self.writes_once
+    }
+
+    /// Whether `error` leaves it open if the write happened, and it must not happen twice.
+    pub fn must_look_first(&self, operation: &str, error: &Error) -> bool {
+        self.writes_once && matches!(operation, "PutObject" | "DeleteObject") && !error.is_without_effect()
     }
 
     /// Retries so far, of all requests together.

@@ -210,6 +210,17 @@ impl Error {
             if failure.status == Some(404) && failure.code.as_deref() != Some("NoSuchBucket"))
     }
 
+    /// Whether the store has answered that it did nothing; without an answer, or with one about a defect, it may have.
+    pub fn is_without_effect(&self) -> bool {
+        matches!(self, Self::Request { failure, .. }
+            if failure.status.is_some_and(|status| (400..500).contains(&status) || status == 503))
+    }
+
+    /// Whether the store agreed and its answer could not be understood.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Request { failure, .. } if failure.status == Some(200) && failure.code.is_none())
+    }
+
     /// Whether we may not do this.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Request { failure, .. } if failure.kind == FailureKind::AccessDenied)

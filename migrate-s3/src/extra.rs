@@ -86,7 +86,7 @@ impl Extra {
 /// Deletes the object of `record`; `false` when the source has it.
 async fn delete(route: &Route, record: &Record, errand: &Errand) -> Result<bool, Error> {
     let (key, target) = (&record.entry.key, &route.target);
-    match metadata::head(&route.source, key, errand).await {
+    match metadata::head(&route.source, key, None, errand).await {
         Ok(_) => return Ok(false),
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error),

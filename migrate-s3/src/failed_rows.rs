@@ -1,4 +1,5 @@
-//! What failed, as a manifest of S3 Batch Operations: `failed.csv` beside the report, `bucket,key` for each object.
+//! What failed, as a manifest of S3 Batch Operations: `failed.csv` beside the report, `bucket,key` for each object, and its version
+//! where versions are migrated.
 //!
 //! S3 Batch Operations takes it as it is. Written as it grows, and always: an empty
 //! one says that nothing failed. The form is that of the S3 user guide, "Specifying a manifest": no header, keys
@@ -12,7 +13,7 @@ use common::report::ReportError;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use crate::error::Error;
-use crate::key::Key;
+use crate::listing::Entry;
 
 /// The file's name in the report's place.
 pub const NAME: &str = "failed.csv";
@@ -36,9 +37,9 @@ impl FailedRows {
         Ok(Self { upload, text: String::new() })
     }
 
-    /// Adds the object `key` of `bucket`.
-    pub async fn add(&mut self, bucket: &BucketUrl, key: &Key) -> Result<(), Error> {
-        self.text.push_str(&row(bucket, key));
+    /// Adds the object `entry` of `bucket`.
+    pub async fn add(&mut self, bucket: &BucketUrl, entry: &Entry) -> Result<(), Error> {
+        self.text.push_str(&row(bucket, entry));
         if self.text.len() < self.upload.piece_bytes_min() {
             return Ok(());
         }
@@ -57,9 +58,10 @@ impl FailedRows {
     }
 }
 
-fn row(bucket: &BucketUrl, key: &Key) -> String {
-    let key = key.under(&bucket.prefix);
-    format!("{},{}\n", bucket.bucket, percent_encode(key.as_bytes(), PLAIN))
+fn row(bucket: &BucketUrl, entry: &Entry) -> String {
+    let key = entry.key.under(&bucket.prefix);
+    let version = entry.version_id().map(|id| format!(",{id}")).unwrap_or_default();
+    format!("{},{}{version}\n", bucket.bucket, percent_encode(key.as_bytes(), PLAIN))
 }
 
 #[cfg(test)]
@@ -69,6 +71,11 @@ mod tests {
     #[test]
     fn keys_are_whole_and_encoded() {
         let bucket = BucketUrl { bucket: "paas-csv".into(), prefix: "2023/".into() };
-        assert_eq!(row(&bucket, &Key::from("a b,c\"/ü")), "paas-csv,2023/a%20b%2Cc%22/%C3%BC\n");
+        let key = crate::key::Key::from("a b,c\"/ü");
+        let mut entry =
+            Entry { key, size: 0, etag: String::new(), last_modified: None, storage_class: None, version: None };
+        assert_eq!(row(&bucket, &entry), "paas-csv,2023/a%20b%2Cc%22/%C3%BC\n");
+        entry.version = Some(crate::listing::Version { id: "v1".into(), is_marker: false });
+        assert_eq!(row(&bucket, &entry), "paas-csv,2023/a%20b%2Cc%22/%C3%BC,v1\n");
     }
 }

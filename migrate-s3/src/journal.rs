@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::{self, Sha};
 use crate::key::Key;
-use crate::listing::Entry;
+use crate::listing::{Entry, Version};
 
 /// What is known of one object: fingerprints of both sides' listing entries and what was proved of them. Small, because
 /// there is one for each object: 64 bytes with its key's hash.
@@ -56,7 +56,12 @@ pub struct Memory {
 impl Memory {
     /// What is known of `key`.
     pub fn get(&self, key: &Key) -> Option<&Known> {
-        self.known.get(&key_hash(key))
+        self.known.get(&key_hash(key, None))
+    }
+
+    /// What is known of the source's version `entry`.
+    pub fn get_version(&self, entry: &Entry) -> Option<&Known> {
+        self.known.get(&key_hash(&entry.key, entry.version_id()))
     }
 
     /// How many objects are known.
@@ -73,7 +78,7 @@ impl Memory {
     pub fn insert(&mut self, source: &Entry, target_size: u64, target_etag: &str, sha256: Sha, proof: ProofLevel) {
         let known =
             Known { source: source_print(source), target: target_print(target_size, target_etag), sha256, proof };
-        self.known.insert(key_hash(&source.key), known);
+        self.known.insert(key_hash(&source.key, source.version_id()), known);
     }
 
     /// Remembers what the lines of `text` say; returns how many of them were not whole.
@@ -89,8 +94,9 @@ impl Memory {
     }
 }
 
-fn key_hash(key: &Key) -> u128 {
+fn key_hash(key: &Key, version_id: Option<&str>) -> u128 {
     let sha = digest::sha256(key.as_bytes());
+    let sha = version_id.map_or(sha, |id| digest::sha256(&[&sha, id.as_bytes()].concat()));
     u128::from_be_bytes(sha[..16].try_into().unwrap_or_default())
 }
 
@@ -99,6 +105,9 @@ fn key_hash(key: &Key) -> u128 {
 struct Line {
     /// The key's bytes, hexadecimal: exact, whatever they are.
     key: String,
+    /// The source's version, in a run with `--versions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version_id: Option<String>,
     size: u64,
     source_etag: String,
     last_modified: Option<jiff::Timestamp>,
@@ -112,6 +121,7 @@ struct Line {
 pub fn line(source: &Entry, target_etag: &str, sha256: Sha, checksum: Option<&str>, proof: ProofLevel) -> String {
     let line = Line {
         key: hex::encode(source.key.as_bytes()),
+        version_id: source.version_id().map(Into::into),
         size: source.size,
         source_etag: source.etag.clone(),
         last_modified: source.last_modified,
@@ -141,6 +151,7 @@ impl Line {
             etag: line.source_etag,
             last_modified: line.last_modified,
             storage_class: None,
+            version: line.version_id.map(|id| Version { id, is_marker: false }),
         };
         let known = Known {
             source: source_print(&source),
@@ -148,7 +159,7 @@ impl Line {
             sha256: hex::decode(&line.sha256).ok()?.try_into().ok()?,
             proof: line.proof,
         };
-        Some((key_hash(&source.key), known))
+        Some((key_hash(&source.key, source.version_id()), known))
     }
 }
 
@@ -165,6 +176,7 @@ mod tests {
             etag: "etag".into(),
             last_modified: "2026-11-21T04:00:00Z".parse().ok(),
             storage_class: None,
+            version: None,
         }
     }
 

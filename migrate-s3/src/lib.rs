@@ -27,6 +27,7 @@ pub mod metadata;
 pub mod multipart;
 pub mod outcome;
 pub mod plan;
+pub mod planner;
 pub mod preflight;
 pub mod read;
 pub mod record;
@@ -38,8 +39,10 @@ pub mod store;
 pub mod timeline;
 pub mod upload;
 pub mod vcap;
+pub mod versions;
 pub mod walk;
 pub mod work;
+pub mod worker;
 
 use common::error::{OperatorError, show};
 use common::exit::ExitStatus;

@@ -22,10 +22,10 @@ use crate::walk::Walk;
 const PAGES_AHEAD: usize = 2;
 
 /// How often a page that goes back is asked for again before the store's order is held to be another one.
-const DISORDER_ATTEMPTS: u32 = 3;
+pub(crate) const DISORDER_ATTEMPTS: u32 = 3;
 
 /// So many pages in a row without an object, each promising more, are a listing that goes in circles.
-const EMPTY_PAGES_MAX: u32 = 1_000;
+pub(crate) const EMPTY_PAGES_MAX: u32 = 1_000;
 
 /// An object as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,37 @@ pub struct Entry {
     pub last_modified: Option<Timestamp>,
     /// The storage class as the store names it.
     pub storage_class: Option<String>,
+    /// Which version of the key it is, where versions are listed.
+    pub version: Option<Version>,
+}
+
+/// One of the versions of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The store's name for it; `null` for one that was written before versions were kept.
+    pub id: String,
+    /// Whether it is no object but the mark of a deletion.
+    pub is_marker: bool,
+}
+
+impl Entry {
+    /// The version's id, where there is one.
+    pub fn version_id(&self) -> Option<&str> {
+        self.version.as_ref().map(|version| version.id.as_str())
+    }
+
+    /// Whether it is the mark of a deletion.
+    pub fn is_marker(&self) -> bool {
+        self.version.as_ref().is_some_and(|version| version.is_marker)
+    }
+
+    /// The key as people see it, with the version where there is one.
+    pub fn name(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{} (version {})", self.key, version.id),
+            None => self.key.to_string(),
+        }
+    }
 }
 
 /// A page of a listing.
@@ -65,31 +96,56 @@ impl Page {
 
 /// A listing being read: a queue of pages and the page in hand.
 #[derive(Debug)]
-pub struct Listing {
-    pages: mpsc::Receiver<Vec<Entry>>,
-    page: std::vec::IntoIter<Entry>,
+pub struct Listing<T = Entry> {
+    pages: mpsc::Receiver<Vec<T>>,
+    page: std::vec::IntoIter<T>,
     has_ended: bool,
     end: Arc<AtomicBool>,
+}
+
+/// The other end of a [`Listing`], for the task that lists.
+#[derive(Debug)]
+pub(crate) struct Producer<T> {
+    /// Takes pages, until nobody wants more.
+    pub(crate) sender: mpsc::Sender<Vec<T>>,
+    /// To be set when everything was sent; without it, the listing broke off.
+    pub(crate) end: Arc<AtomicBool>,
+    /// For the requests.
+    pub(crate) errand: Errand,
 }
 
 impl Listing {
     /// Begins to list `store` by a task in `tasks`; an error of the listing is an error of the set.
     pub fn start(store: &Store, tasks: &mut TaskSet<Error>) -> Self {
+        let store = store.clone();
+        Self::of(
+            tasks,
+            |producer| async move { send_pages(&store, producer.sender, &producer.end, &producer.errand).await },
+        )
+    }
+}
+
+impl<T: Send + 'static> Listing<T> {
+    /// What `produce` sends, by a task in `tasks`.
+    pub(crate) fn of<F>(tasks: &mut TaskSet<Error>, produce: impl FnOnce(Producer<T>) -> F) -> Self
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
         let (sender, pages) = mpsc::channel(PAGES_AHEAD);
-        let (store, errand) = (store.clone(), Errand::new(tasks.token()));
         let end = Arc::new(AtomicBool::new(false));
-        let reached = Arc::clone(&end);
+        let stop = tasks.token();
+        let producing = produce(Producer { sender, end: Arc::clone(&end), errand: Errand::new(stop.clone()) });
         tasks.spawn(async move {
             tokio::select! {
-                outcome = send_pages(&store, sender, &reached, &errand) => outcome,
-                () = errand.stop.cancelled() => Ok(()),
+                outcome = producing => outcome,
+                () = stop.cancelled() => Ok(()),
             }
         });
         Self { pages, page: Vec::new().into_iter(), has_ended: false, end }
     }
 
-    /// The next object; `None` at the end, and also when the listing failed: then its task has the error.
-    pub async fn next(&mut self) -> Option<Entry> {
+    /// The next one; `None` at the end, and also when the listing failed: then its task has the error.
+    pub async fn next(&mut self) -> Option<T> {
         loop {
             if let Some(entry) = self.page.next() {
                 return Some(entry);
@@ -273,6 +329,7 @@ pub(crate) fn entry(object: Object, store: &Store, encoded: bool) -> Result<Entr
         etag: object.e_tag.map(|etag| etag.trim_matches('"').to_owned()).unwrap_or_default(),
         last_modified: object.last_modified.and_then(|time| Timestamp::from_nanosecond(time.as_nanos()).ok()),
         storage_class: object.storage_class.map(|class| class.as_str().to_owned()),
+        version: None,
     })
 }
 
@@ -295,6 +352,7 @@ mod tests {
             etag: String::new(),
             last_modified: None,
             storage_class: None,
+            version: None,
         };
         keys.iter().map(entry).collect()
     }

@@ -61,7 +61,14 @@ mod tests {
     use crate::key::Key;
 
     fn entry(key: &[u8]) -> Entry {
-        Entry { key: Key::from(key.to_vec()), size: 1, etag: String::new(), last_modified: None, storage_class: None }
+        Entry {
+            key: Key::from(key.to_vec()),
+            size: 1,
+            etag: String::new(),
+            last_modified: None,
+            storage_class: None,
+            version: None,
+        }
     }
 
     fn merged(source: &BTreeSet<Vec<u8>>, target: &BTreeSet<Vec<u8>>) -> Vec<Pair> {

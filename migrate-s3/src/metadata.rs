@@ -17,6 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::Key;
+use crate::listing::Entry;
 use crate::store::Store;
 
 /// The storage class that stores mean when they name none.
@@ -64,6 +65,8 @@ pub struct Head {
     pub checksums: StoredChecksums,
     /// Whether the ETag cannot be an MD5 because of how the object is encrypted.
     pub etag_is_opaque: bool,
+    /// The version's id, where the store keeps versions.
+    pub version_id: Option<String>,
 }
 
 macro_rules! head {
@@ -106,6 +109,7 @@ macro_rules! head {
             },
             etag_is_opaque: encryption.is_some_and(|encryption| encryption.starts_with("aws:kms"))
                 || output.sse_customer_algorithm.is_some(),
+            version_id: output.version_id.clone(),
         }
     }};
 }
@@ -122,13 +126,13 @@ impl Head {
     }
 }
 
-/// Asks for the head of `key`, stored checksums included.
-pub async fn head(store: &Store, key: &Key, errand: &Errand) -> Result<Head, Error> {
+/// Asks for the head of `key`, or of one of its versions, stored checksums included.
+pub async fn head(store: &Store, key: &Key, version_id: Option<&str>, errand: &Errand) -> Result<Head, Error> {
     let full_key = store.full_key(key)?;
     let output = store
         .call("HeadObject", Some(key), errand, || {
             let request = store.client().head_object().bucket(store.bucket()).key(&full_key);
-            request.customize().mutate_request(with_checksums).send()
+            request.set_version_id(version_id.map(ToOwned::to_owned)).customize().mutate_request(with_checksums).send()
         })
         .await?;
     Ok(Head::of_head(&output))
@@ -139,15 +143,17 @@ pub fn with_checksums(request: &mut HttpRequest) {
     request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
 }
 
-/// The tags of `key`; asks only when `tag_count` says that there are any.
-pub async fn tags(store: &Store, key: &Key, tag_count: Option<u32>, errand: &Errand) -> Result<Tags, Error> {
+/// The tags of `entry`; asks only when `tag_count` says that there are any.
+pub async fn tags(store: &Store, entry: &Entry, tag_count: Option<u32>, errand: &Errand) -> Result<Tags, Error> {
+    let key = &entry.key;
     if tag_count.unwrap_or(0) == 0 {
         return Ok(Tags::new());
     }
     let full_key = store.full_key(key)?;
     let output = store
         .call("GetObjectTagging", Some(key), errand, || {
-            store.client().get_object_tagging().bucket(store.bucket()).key(&full_key).send()
+            let request = store.client().get_object_tagging().bucket(store.bucket()).key(&full_key);
+            request.set_version_id(entry.version_id().map(ToOwned::to_owned)).send()
         })
         .await?;
     Ok(output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())

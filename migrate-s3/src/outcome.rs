@@ -31,10 +31,10 @@ pub async fn run_and_report(config: &Config, shutdown: &Shutdown) -> ExitStatus 
     };
     let mut books = Books {
         checks: Vec::new(),
-        ledger: Ledger::new(writer, failed_rows, config.allow_extra),
+        ledger: Ledger::new(writer, failed_rows, config),
         censuses: Vec::new(),
         settings: BTreeMap::new(),
-        progress: Progress::new("objects"),
+        progress: Progress::new(if config.versions { "versions" } else { "objects" }),
         started: Instant::now(),
     };
     let display = Display::start(books.progress.clone(), config.log_format, config.progress_interval);
@@ -180,6 +180,7 @@ fn settings(config: &Config, books: &Books) -> BTreeMap<String, String> {
         ("jobs".to_owned(), config.jobs.to_string()),
         ("memory limit".to_owned(), units::bytes(config.memory_bytes)),
         ("overwrite".to_owned(), yes_or_no(config.overwrite)),
+        ("versions".to_owned(), yes_or_no(config.versions)),
         ("allow extra".to_owned(), yes_or_no(config.allow_extra)),
         ("delete extra".to_owned(), config.delete_max.map_or_else(|| "no".into(), |most| format!("at most {most}"))),
         ("state".to_owned(), config.state.as_ref().map_or_else(|| "none".into(), ToString::to_string)),

@@ -67,6 +67,25 @@ pub enum Step {
         /// As the target lists it.
         target: Entry,
     },
+    /// A mark of deletion that the target lacks: delete the key there, which leaves one.
+    Mark {
+        /// As the source lists it.
+        source: Entry,
+    },
+    /// A mark of deletion that both have.
+    Marked {
+        /// As the source lists it.
+        source: Entry,
+        /// As the target lists it.
+        target: Entry,
+    },
+    /// A version that cannot be put where it belongs.
+    Unaligned {
+        /// As the source lists it.
+        source: Entry,
+        /// Why not.
+        why: &'static str,
+    },
 }
 
 impl Step {
@@ -78,8 +97,21 @@ impl Step {
             | Self::Verify { source, .. }
             | Self::Known { source, .. }
             | Self::Differs { source, .. }
-            | Self::Missing { source } => source,
+            | Self::Missing { source }
+            | Self::Mark { source }
+            | Self::Marked { source, .. }
+            | Self::Unaligned { source, .. } => source,
             Self::Extra { target } => target,
+        }
+    }
+}
+
+impl Step {
+    /// Bytes of content that it will read of the source.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Copy { source, .. } | Self::Compare { source, .. } | Self::Verify { source, .. } => source.size,
+            _ => 0,
         }
     }
 }
@@ -118,7 +150,14 @@ mod tests {
     use crate::key::Key;
 
     fn entry(size: u64, etag: &str) -> Entry {
-        Entry { key: Key::from("key"), size, etag: etag.into(), last_modified: None, storage_class: None }
+        Entry {
+            key: Key::from("key"),
+            size,
+            etag: etag.into(),
+            last_modified: None,
+            storage_class: None,
+            version: None,
+        }
     }
 
     fn memory(source: &Entry, target: &Entry) -> Memory {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::Key;
+use crate::listing::Entry;
 use crate::metadata::{Head, with_checksums};
 use crate::store::Store;
 
@@ -24,6 +25,8 @@ pub struct Wanted<'a> {
     pub etag: &'a str,
     /// Its length in bytes.
     pub size: u64,
+    /// Which version of it; `None` for the one that is there now.
+    pub version_id: Option<&'a str>,
 }
 
 /// Feeds the bytes of `range` to `sink` in order and returns what the first answer's head says.
@@ -52,6 +55,13 @@ pub async fn read(
             Err(error) if error.is_not_found() => return Err(wanted.changed(store, "it was deleted")),
             Err(error) => return Err(error),
         }
+    }
+}
+
+impl<'a> Wanted<'a> {
+    /// What `entry` lists.
+    pub fn of(entry: &'a Entry) -> Self {
+        Self { key: &entry.key, etag: &entry.etag, size: entry.size, version_id: entry.version_id() }
     }
 }
 
@@ -86,6 +96,7 @@ impl Reader<'_> {
             .get_object()
             .bucket(store.bucket())
             .key(full_key)
+            .set_version_id(wanted.version_id.map(ToOwned::to_owned))
             .set_range((!is_whole).then(|| format!("bytes={}-{}", self.offset, self.range.end - 1)))
             .set_if_match((!wanted.etag.is_empty()).then(|| format!("\"{}\"", wanted.etag)))
             .customize();

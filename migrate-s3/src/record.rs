@@ -10,6 +10,7 @@ use common::report::model::LISTED_MAX;
 use common::report::{Item, ItemState, Totals, Writer};
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::copy::Proved;
 use crate::errand::Errand;
 use crate::error::Error;
@@ -72,12 +73,15 @@ pub struct Timed {
 struct ManifestLine<'a> {
     bucket: Option<&'a str>,
     key: String,
+    version_id: Option<&'a str>,
+    is_delete_marker: bool,
     state: ItemState,
     size: u64,
     sha256: Option<String>,
     source_etag: &'a str,
     source_last_modified: Option<jiff::Timestamp>,
     target_etag: &'a str,
+    target_version_id: Option<&'a str>,
     target_sha256: Option<String>,
     target_checksum: Option<&'a str>,
     proof: common::finding::ProofLevel,
@@ -110,9 +114,9 @@ pub struct Ledger {
 
 impl Ledger {
     /// Empty books. `writer` takes the manifest.
-    pub fn new(writer: Option<Writer>, failed_rows: Option<FailedRows>, allow_extra: bool) -> Self {
+    pub fn new(writer: Option<Writer>, failed_rows: Option<FailedRows>, config: &Config) -> Self {
         Self {
-            totals: Totals { unit: "object".into(), ..Totals::default() },
+            totals: Totals { unit: config.unit().into(), ..Totals::default() },
             verdict: Verdict::Equal,
             findings: Vec::new(),
             findings_omitted: 0,
@@ -121,7 +125,7 @@ impl Ledger {
             untroubled: Vec::new(),
             items_count: 0,
             writer,
-            allow_extra,
+            allow_extra: config.allow_extra,
             failures_in_a_row: 0,
             failed_rows,
         }
@@ -167,7 +171,7 @@ impl Ledger {
         self.count(&record);
         self.timeline.add(worker, &record, start_ms, end_ms);
         if let Some(rows) = self.failed_rows.as_mut().filter(|_| record.state == ItemState::Failed) {
-            rows.add(source, &record.entry.key).await?;
+            rows.add(source, &record.entry).await?;
         }
         if let Some(writer) = &mut self.writer {
             writer.manifest_line(&manifest_line(&record, bucket)).await?;
@@ -252,12 +256,15 @@ fn manifest_line<'a>(record: &'a Record, bucket: Option<&'a str>) -> ManifestLin
     ManifestLine {
         bucket,
         key: record.entry.key.to_string(),
+        version_id: record.entry.version_id(),
+        is_delete_marker: record.entry.is_marker(),
         state: record.state,
         size: record.entry.size,
         sha256: proved.and_then(|proved| proved.sha256).map(hex::encode),
         source_etag: if record.state == ItemState::TargetOnly { "" } else { &record.entry.etag },
         source_last_modified: record.entry.last_modified.filter(|_| record.state != ItemState::TargetOnly),
         target_etag: if record.state == ItemState::TargetOnly { &record.entry.etag } else { &record.target_etag },
+        target_version_id: proved.and_then(|proved| proved.target_version_id.as_deref()),
         target_sha256: proved.and_then(|proved| proved.target_sha256).map(hex::encode),
         target_checksum: proved.and_then(|proved| proved.target_checksum.as_deref()),
         proof: proved.map_or(common::finding::ProofLevel::None, |proved| proved.proof),
@@ -281,9 +288,9 @@ fn journal_line(record: &Record) -> Option<String> {
 
 fn item(record: &Record, bucket: Option<&str>, milliseconds: u64) -> Item {
     let proved = record.proved.as_ref();
-    let key = &record.entry.key;
+    let name = record.entry.name();
     Item {
-        name: bucket.map_or_else(|| key.to_string(), |bucket| format!("{bucket}: {key}")),
+        name: bucket.map_or_else(|| name.clone(), |bucket| format!("{bucket}: {name}")),
         state: record.state,
         proof: proved.map_or(common::finding::ProofLevel::None, |proved| proved.proof),
         bytes: record.entry.size,

@@ -4,7 +4,7 @@
 //! is flat in the number of objects. Called by `outcome` for each bucket in turn.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::finding::{Finding, FindingKind};
 use common::limits::ByteBudget;
@@ -23,27 +23,25 @@ use crate::errand::Errand;
 use crate::error::Error;
 use crate::extra::Extra;
 use crate::journal::Memory;
-use crate::key::Key;
 use crate::limits::{Limits, Pace};
-use crate::listing::Listing;
-use crate::merge::{Merge, Pair};
 use crate::merge_reports;
-use crate::plan::{Policy, Step, step};
+use crate::plan::{Policy, Step};
+use crate::planner::{Planner, Terms, Work};
 use crate::preflight::{Intent, preflight};
-use crate::record::{Ledger, Timed};
+use crate::record::Ledger;
 use crate::shard::Share;
 use crate::state::State;
 use crate::store::{Side, Store};
-use crate::work::perform;
+use crate::worker::Worker;
 
 /// Steps planned ahead of the workers.
 const STEPS_AHEAD: usize = 256;
 
+/// Keys planned ahead of the workers where each of them may have many versions.
+const KEYS_AHEAD: usize = 16;
+
 /// Records that wait to be booked.
 const RECORDS_AHEAD: usize = 256;
-
-/// How long objects in flight may go on once a stop is asked for. Multipart uploads do not use it: they are aborted.
-const GRACE: Duration = Duration::from_secs(6);
 
 /// What runs of all buckets share.
 #[derive(Debug)]
@@ -100,7 +98,8 @@ async fn pass(
     (state, memory): (Option<&mut State>, Memory),
 ) -> Result<(), Error> {
     let errand = Errand::new(stop.clone());
-    let intent = Intent { mode: config.mode, policy, allow_extra: config.allow_extra || config.delete_max.is_some() };
+    let allow_extra = config.allow_extra || config.delete_max.is_some();
+    let intent = Intent { mode: config.mode, policy, allow_extra, versions: config.versions };
     books.progress.begin_phase("preflight", None, None);
     let looked = preflight(&route, intent, &memory, &errand).await;
     books.checks.extend(looked.checks);
@@ -141,51 +140,14 @@ struct Pass<'a> {
     stop: &'a CancellationToken,
 }
 
-/// A step's way to whoever carries it out.
-struct Planner {
-    source: Listing,
-    target: Listing,
-    merge: Merge,
-    policy: Policy,
-    memory: Memory,
-    share: Share,
-}
-
-impl Planner {
-    async fn next(&mut self) -> Option<Step> {
-        loop {
-            let pair = self.pair().await?;
-            if self.share.takes(&pair) {
-                return Some(step(pair, self.policy, &self.memory));
-            }
-        }
-    }
-
-    async fn pair(&mut self) -> Option<Pair> {
-        if self.merge.source.is_none() {
-            self.merge.source = self.source.next().await;
-        }
-        if self.merge.target.is_none() {
-            self.merge.target = self.target.next().await;
-        }
-        // A listing that failed looks like one that ended: only its own task knows. What it did not list must not be taken
-        // for absent.
-        if !self.source.is_sound() || !self.target.is_sound() {
-            return None;
-        }
-        self.merge.take()
-    }
-}
-
 impl Pass<'_> {
     fn planner(&self, tasks: &mut TaskSet<Error>, memory: Memory) -> Planner {
-        Planner {
-            source: Listing::start(&self.route.source, tasks),
-            target: Listing::start(&self.route.target, tasks),
-            merge: Merge::default(),
-            policy: self.policy,
-            memory,
-            share: self.share.clone(),
+        let terms = Terms { policy: self.policy, memory, share: self.share.clone() };
+        let (source, target) = (&self.route.source, &self.route.target);
+        if self.config.versions {
+            Planner::of_versions(source, target, terms, tasks)
+        } else {
+            Planner::of_objects(source, target, terms, tasks)
         }
     }
 
@@ -209,17 +171,18 @@ impl Pass<'_> {
         let mut tasks = TaskSet::new(self.stop);
         let mut planner = self.planner(&mut tasks, memory);
         let mut census = Census::default();
-        while let Some(step) = planner.next().await {
-            census.count(&step);
-            books.progress.add_items(1);
+        while let Some(work) = planner.next().await {
+            census.count_key(&work);
+            work.steps().iter().for_each(|step| census.count(step));
+            books.progress.add_items(work.steps().len() as u64);
         }
         drop(planner);
         tasks.join().await?;
         let totals = &mut books.ledger.totals;
         totals.listed += census.objects;
         totals.bytes_listed += census.copy_bytes;
-        totals.equal += census.compare + census.known;
-        totals.failed += census.differ;
+        totals.equal += census.compare + census.known + census.marked;
+        totals.failed += census.differ + census.unaligned;
         totals.target_only += census.extra;
         books.censuses.push((self.leg.name.clone(), census));
         Ok(())
@@ -232,7 +195,7 @@ impl Pass<'_> {
         let mut tasks = TaskSet::new(self.stop);
         let errand = Errand::new(CancellationToken::new());
         let planner = self.planner(&mut tasks, memory);
-        let (steps, queue) = mpsc::channel(STEPS_AHEAD);
+        let (steps, queue) = mpsc::channel(if self.config.versions { KEYS_AHEAD } else { STEPS_AHEAD });
         tasks.spawn(feed(planner, steps, self.route.progress.clone()));
         let (records, mut booked) = mpsc::channel(RECORDS_AHEAD);
         let queue = Arc::new(Mutex::new(queue));
@@ -311,72 +274,16 @@ impl Pass<'_> {
 }
 
 /// Feeds the workers; sets the totals of the display as the listing goes on.
-async fn feed(mut planner: Planner, steps: mpsc::Sender<Step>, progress: Progress) -> Result<(), Error> {
+async fn feed(mut planner: Planner, queue: mpsc::Sender<Work>, progress: Progress) -> Result<(), Error> {
     let (mut objects, mut bytes) = (0, 0);
-    while let Some(step) = planner.next().await {
-        objects += 1;
-        bytes += match &step {
-            Step::Copy { source, .. } | Step::Compare { source, .. } | Step::Verify { source, .. } => source.size,
-            _ => 0,
-        };
+    while let Some(work) = planner.next().await {
+        objects += work.steps().len() as u64;
+        bytes += work.steps().iter().map(Step::bytes).sum::<u64>();
         progress.set_totals(Some(bytes), Some(objects));
         // All workers are gone when the run ended early.
-        if steps.send(step).await.is_err() {
+        if queue.send(work).await.is_err() {
             break;
         }
     }
     Ok(())
-}
-
-/// Takes one step after the other.
-struct Worker {
-    number: usize,
-    route: Arc<Route>,
-    queue: Arc<Mutex<mpsc::Receiver<Step>>>,
-    records: mpsc::Sender<Timed>,
-    stop: CancellationToken,
-    started: Instant,
-}
-
-impl Worker {
-    async fn run(self) -> Result<(), Error> {
-        while let Some(step) = self.claim().await {
-            let start_ms = self.elapsed_ms();
-            let key: Key = step.entry().key.clone();
-            let _shown = self.route.progress.working_on(key.to_string());
-            let errand = Arc::new(Errand::new(self.stop.clone()));
-            let outcome = tokio::select! {
-                outcome = perform(&self.route, step, &errand) => outcome,
-                () = self.out_of_grace() => Err(Error::GivenUp),
-            };
-            let record = match outcome {
-                // The run has its own reason for ending; this object is simply not reached.
-                Err(Error::GivenUp) => return Ok(()),
-                outcome => outcome?,
-            };
-            self.route.progress.add_items(1);
-            let timed = Timed { record, worker: self.number, start_ms, end_ms: self.elapsed_ms() };
-            if self.records.send(timed).await.is_err() {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    async fn claim(&self) -> Option<Step> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => None,
-            step = async { self.queue.lock().await.recv().await } => step,
-        }
-    }
-
-    async fn out_of_grace(&self) {
-        self.stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
 }

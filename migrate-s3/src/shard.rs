@@ -115,13 +115,27 @@ impl Share {
         let (Pair::SourceOnly(entry) | Pair::TargetOnly(entry) | Pair::Both { source: entry, .. }) = pair;
         let is_own = shard.holds(&entry.key);
         if !matches!(pair, Pair::TargetOnly(_)) {
-            let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+            self.note(std::slice::from_ref(entry), is_own);
+        }
+        is_own
+    }
+
+    /// The same for a key and its versions on the source.
+    pub fn takes_versions(&self, key: &Key, source: &[Entry]) -> bool {
+        let Some(shard) = self.shard else { return true };
+        let is_own = shard.holds(key);
+        self.note(source, is_own);
+        is_own
+    }
+
+    fn note(&self, source: &[Entry], is_own: bool) {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in source {
             listed.0.add(entry);
             if is_own {
                 listed.1.add(entry);
             }
         }
-        is_own
     }
 }
 
@@ -135,8 +149,9 @@ pub struct Listed {
 impl Listed {
     /// Takes one more object.
     pub fn add(&mut self, entry: &Entry) {
-        let text =
-            [entry.key.as_bytes(), b"\0", entry.size.to_string().as_bytes(), b"\0", entry.etag.as_bytes()].concat();
+        let version = entry.version_id().map(|id| format!("\0{id}")).unwrap_or_default();
+        let rest = format!("\0{}\0{}{version}", entry.size, entry.etag);
+        let text = [entry.key.as_bytes(), rest.as_bytes()].concat();
         let sha = digest::sha256(&text);
         self.sum = self.sum.wrapping_add(u128::from_be_bytes(sha[..16].try_into().unwrap_or_default()));
         self.count += 1;
@@ -171,7 +186,14 @@ mod tests {
     use super::*;
 
     fn entry(key: &[u8]) -> Entry {
-        Entry { key: Key::from(key.to_vec()), size: 1, etag: "e".into(), last_modified: None, storage_class: None }
+        Entry {
+            key: Key::from(key.to_vec()),
+            size: 1,
+            etag: "e".into(),
+            last_modified: None,
+            storage_class: None,
+            version: None,
+        }
     }
 
     proptest! {

@@ -179,6 +179,7 @@ impl Store {
             let outcome = self.call_once(operation, key, send()).await;
             drop(slot);
             match outcome {
+                Err(error) if errand.must_look_first(operation, &error) => return Err(error),
                 Err(error) if errand.again(&mut attempts, &error).await => {}
                 outcome => return outcome,
             }
@@ -209,6 +210,7 @@ impl Store {
             };
             drop(slot);
             match answer.map_err(|failure| self.failed(operation, Some(key), failure)) {
+                Err(error) if errand.must_look_first(operation, &error) => return Err(error),
                 Err(error) if errand.again(&mut attempts, &error).await => {}
                 outcome => return outcome,
             }

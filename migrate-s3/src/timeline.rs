@@ -84,8 +84,14 @@ mod tests {
     fn a_lane_stays_short_and_loses_no_object() {
         let mut timeline = Timeline::default();
         for index in 0..1_000 {
-            let entry =
-                Entry { key: Key::from("key"), size: 0, etag: String::new(), last_modified: None, storage_class: None };
+            let entry = Entry {
+                key: Key::from("key"),
+                size: 0,
+                etag: String::new(),
+                last_modified: None,
+                storage_class: None,
+                version: None,
+            };
             let record = Record {
                 entry,
                 target_etag: String::new(),

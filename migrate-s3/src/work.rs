@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use common::error::{OperatorError as _, describe, sentence};
+use common::error::{Class, OperatorError as _, describe, sentence};
 use common::finding::{Finding, FindingKind, Verdict};
 use common::report::ItemState;
 use common::units;
@@ -14,11 +14,11 @@ use crate::compare::{Depth, compare};
 use crate::copy::{Proved, Route, copy};
 use crate::errand::Errand;
 use crate::error::Error;
-use crate::key::Key;
 use crate::listing::Entry;
 use crate::metadata;
 use crate::plan::Step;
 use crate::record::{Failure, Record};
+use crate::versions;
 
 /// What came of a step.
 struct Outcome {
@@ -55,7 +55,7 @@ pub async fn perform(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Re
     };
     let outcome = match attempt(route, step, errand).await {
         Err(error) if error.is_of_side() => return Err(error),
-        Err(error) => failed(&entry.key, &error),
+        Err(error) => failed(&entry, &error, errand.is_looked_into()),
         Ok(outcome) => outcome,
     };
     if let Some(source) = outcome.source {
@@ -91,6 +91,7 @@ async fn attempt(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result
             let proved = Proved {
                 sha256: Some(known.sha256),
                 target_sha256: None,
+                target_version_id: target.version_id().map(ToOwned::to_owned),
                 target_etag: target.etag,
                 target_checksum: None,
                 proof: known.proof,
@@ -101,14 +102,25 @@ async fn attempt(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result
         }
         Step::Differs { source, target } => Ok(size_differs(&source, &target)),
         Step::Missing { source } => {
-            let finding =
-                Finding::new(FindingKind::SourceOnly, source.key.to_string(), "object", "the target lacks it");
+            let finding = Finding::new(FindingKind::SourceOnly, source.name(), "object", "the target lacks it");
             Ok(Outcome { findings: vec![finding], ..Outcome::of_state(ItemState::Failed) })
         }
         Step::Extra { target } => {
-            let finding =
-                Finding::new(FindingKind::TargetOnly, target.key.to_string(), "object", "the source lacks it");
+            let finding = Finding::new(FindingKind::TargetOnly, target.name(), "object", "the source lacks it");
             Ok(Outcome { findings: vec![finding], ..Outcome::of_state(ItemState::TargetOnly) })
+        }
+        Step::Mark { source } => {
+            let proved = Proved::of_marker(versions::mark(route, &source, errand).await?);
+            Ok(Outcome::of_proved(ItemState::Copied, proved))
+        }
+        Step::Marked { target, .. } => {
+            let proved = Proved::of_marker(target.version_id().map(ToOwned::to_owned));
+            Ok(Outcome::of_proved(ItemState::Equal, proved))
+        }
+        Step::Unaligned { source, why } => {
+            let finding = Finding::new(FindingKind::Error, source.name(), "version", why);
+            let remark = Some(why.to_owned());
+            Ok(Outcome { findings: vec![finding], remark, ..Outcome::of_state(ItemState::Failed) })
         }
     }
 }
@@ -118,7 +130,7 @@ async fn copied(route: &Arc<Route>, source: Entry, may_replace: bool, errand: &A
     match copy(route, &source, may_replace, errand).await {
         Err(Error::Changed { what, .. }) => {
             tracing::info!(key = %source.key, what, "changed since it was listed; copying it as it is now");
-            let now = listed_now(route, &source.key, errand).await?;
+            let now = listed_now(route, &source, errand).await?;
             let proved = copy(route, &now, may_replace, errand).await?;
             let remark = Some("changed on the source during the run; copied as it was then".into());
             Ok(Outcome { source: Some(now), remark, ..Outcome::of_proved(ItemState::Copied, proved) })
@@ -127,10 +139,11 @@ async fn copied(route: &Arc<Route>, source: Entry, may_replace: bool, errand: &A
     }
 }
 
-/// What a listing would say of `key` now.
-async fn listed_now(route: &Route, key: &Key, errand: &Errand) -> Result<Entry, Error> {
+/// What a listing would say of `source` now; a version stays the same or goes.
+async fn listed_now(route: &Route, source: &Entry, errand: &Errand) -> Result<Entry, Error> {
+    let key = &source.key;
     let changed = |what: &str| Error::Changed { place: route.source.place(), key: key.clone(), what: what.into() };
-    let head = metadata::head(&route.source, key, errand).await;
+    let head = metadata::head(&route.source, key, source.version_id(), errand).await;
     let head = head.map_err(|error| if error.is_not_found() { changed("it was deleted") } else { error })?;
     Ok(Entry {
         key: key.clone(),
@@ -138,12 +151,13 @@ async fn listed_now(route: &Route, key: &Key, errand: &Errand) -> Result<Entry, 
         etag: head.etag,
         last_modified: head.last_modified,
         storage_class: None,
+        version: source.version.clone(),
     })
 }
 
 fn size_differs(source: &Entry, target: &Entry) -> Outcome {
     let detail = format!("source {}, target {}", size_in_words(source.size), size_in_words(target.size));
-    let finding = Finding::new(FindingKind::Differs, source.key.to_string(), "size", detail);
+    let finding = Finding::new(FindingKind::Differs, source.name(), "size", detail);
     Outcome { findings: vec![finding], ..Outcome::of_state(ItemState::Failed) }
 }
 
@@ -151,11 +165,15 @@ fn size_in_words(size: u64) -> String {
     format!("{} bytes", units::count(size))
 }
 
-fn failed(key: &Key, error: &Error) -> Outcome {
+fn failed(entry: &Entry, error: &Error, is_looked_into: bool) -> Outcome {
     let text = describe(error);
     let detail = text.strip_prefix("error: ").unwrap_or(&text).to_owned();
-    tracing::warn!(%key, error = %sentence(error), "an object failed");
-    let finding = Finding::new(FindingKind::Error, key.to_string(), "object", detail.clone());
+    if is_looked_into && error.class() == Class::Transient {
+        tracing::info!(key = %entry.name(), error = %sentence(error), "looking whether it was written");
+    } else {
+        tracing::warn!(key = %entry.name(), error = %sentence(error), "an object failed");
+    }
+    let finding = Finding::new(FindingKind::Error, entry.name(), "object", detail.clone());
     let failure = Failure { text: detail, class: error.class(), is_denied: error.is_denied() };
     Outcome { findings: vec![finding], failure: Some(failure), ..Outcome::of_state(ItemState::Failed) }
 }

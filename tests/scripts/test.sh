@@ -64,6 +64,7 @@ install_missing() {
     command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
     command -v pip3 >/dev/null || command -v pip >/dev/null || missing+=(python3-pip)
     command -v git >/dev/null || missing+=(git)
+    [[ -x /usr/sbin/pgbouncer ]] || missing+=(pgbouncer)
     compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
     ((${#missing[@]})) || return 0
     if [[ $(id -u) -ne 0 ]]; then

@@ -234,7 +234,7 @@ mod tests {
 
     fn object(kind: &str, name: &[&str], parent: &[&str], aspects: &[(&str, &str)]) -> Object {
         let owned = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
-        let aspects = serde_json::to_string(&BTreeMap::from_iter(aspects.iter().copied())).unwrap();
+        let aspects = serde_json::to_string(&aspects.iter().copied().collect::<BTreeMap<_, _>>()).unwrap();
         Object { kind: kind.into(), name: owned(name), parent: owned(parent), aspects }
     }
 
@@ -247,18 +247,18 @@ mod tests {
     }
 
     /// Each object as the answer to a question of its own, as the table before its columns is.
-    fn differences(source: Vec<Object>, target: Vec<Object>, source_major: i32, target_major: i32) -> Vec<Finding> {
+    fn differences(source: &[Object], target: &[Object], source_major: i32, target_major: i32) -> Vec<Finding> {
         let mut comparison = Comparison::new(source_major, target_major);
         let asked = |objects: &[Object], number: usize| stream::iter(objects.get(number).cloned().map(Ok));
         for number in 0..source.len().max(target.len()) {
             let nobody = Planted::default();
-            let work = comparison.add(asked(&source, number), asked(&target, number), &nobody);
+            let work = comparison.add(asked(source, number), asked(target, number), &nobody);
             work.now_or_never().unwrap().unwrap();
         }
         comparison.findings()
     }
 
-    fn lines(source: Vec<Object>, target: Vec<Object>, majors: (i32, i32)) -> Vec<String> {
+    fn lines(source: &[Object], target: &[Object], majors: (i32, i32)) -> Vec<String> {
         let line = |finding: Finding| {
             format!("{}: {} {}: {}", finding.kind.words(), finding.item, finding.aspect, finding.detail)
         };
@@ -267,15 +267,15 @@ mod tests {
 
     #[test]
     fn equal_schemas_have_no_findings() {
-        assert!(lines(users(), users(), (17, 17)).is_empty());
+        assert!(lines(&users(), &users(), (17, 17)).is_empty());
     }
 
     #[test]
     fn a_missing_table_is_one_finding() {
         let expected = ["source only: table public.users existence: is missing on the target"];
-        assert_eq!(lines(users(), Vec::new(), (17, 17)), expected);
+        assert_eq!(lines(&users(), &[], (17, 17)), expected);
         let expected = ["target only: table public.users existence: exists on the target only"];
-        assert_eq!(lines(Vec::new(), users(), (17, 17)), expected);
+        assert_eq!(lines(&[], &users(), (17, 17)), expected);
     }
 
     #[test]
@@ -286,21 +286,21 @@ mod tests {
             "differs: column public.users.id default: is absent on the source, `0` on the target",
             "differs: column public.users.id type: is `bigint` on the source, `integer` on the target",
         ];
-        assert_eq!(lines(users(), target, (17, 17)), expected);
+        assert_eq!(lines(&users(), &target, (17, 17)), expected);
         let function = |body| vec![object("function", &["public", "f()"], &[], &[("body", body)])];
         let expected = ["differs: function public.f() body: is not the same on both sides"];
-        assert_eq!(lines(function("SELECT 'secret'"), function("SELECT 'public'"), (13, 17)), expected);
+        assert_eq!(lines(&function("SELECT 'secret'"), &function("SELECT 'public'"), (13, 17)), expected);
     }
 
     #[test]
     fn queries_are_compared_between_equal_majors_only() {
         let view = |query| vec![object("view", &["public", "v"], &[], &[("definition", query)])];
         let (old, new) = (view(" SELECT t.a FROM t"), view(" SELECT a FROM t"));
-        assert_eq!(lines(old.clone(), new.clone(), (17, 17)).len(), 1);
+        assert_eq!(lines(&old, &new, (17, 17)).len(), 1);
         let expected =
             ["note: schema query text: PostgreSQL 13 and 17 print queries in different words, so the text of \
                          these was not compared: view public.v"];
-        assert_eq!(lines(old, new, (13, 17)), expected);
+        assert_eq!(lines(&old, &new, (13, 17)), expected);
     }
 
     #[test]
@@ -320,9 +320,9 @@ mod tests {
     #[test]
     fn an_invalid_index_and_another_version_of_an_extension_are_worth_a_note() {
         let invalid = vec![object("index", &["public", "broken"], &[], &[("valid", "false")])];
-        assert!(lines(invalid, Vec::new(), (17, 17))[0].starts_with("note: index public.broken"));
+        assert!(lines(&invalid, &[], (17, 17))[0].starts_with("note: index public.broken"));
         let extension = |version| vec![object("extension", &["citext"], &[], &[("version", version)])];
         let expected = ["note: extension citext version: is `1.6` on the source, `1.7` on the target"];
-        assert_eq!(lines(extension("1.6"), extension("1.7"), (13, 17)), expected);
+        assert_eq!(lines(&extension("1.6"), &extension("1.7"), (13, 17)), expected);
     }
 }

@@ -2,8 +2,12 @@
 //!
 //! Only reads. Called by `run` for every mode; the checks of the target's emptiness matter to a migration only.
 
+mod census;
+mod route;
 mod source;
 mod target;
+
+use std::fmt::Write as _;
 
 use common::report::{Check, CheckOutcome};
 
@@ -11,7 +15,7 @@ use crate::catalog::{Catalog, ServerVersion};
 use crate::client_tools::ClientTools;
 use crate::connect::Session;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Side};
 use crate::journal::Journal;
 use crate::plan::Plan;
 use crate::preset::Planted;
@@ -49,6 +53,26 @@ pub async fn server_version(session: &Session) -> Result<ServerVersion> {
     Ok(ServerVersion(session.value("read the server's version", statement, &[]).await?))
 }
 
+/// Looks whether the ways to both ends lead to one server each. First of all, and the end of the run where they do not: what
+/// any other question is answered behind a pooler means nothing.
+pub async fn way(endpoint: &Endpoint, side: Side) -> Result<Check> {
+    let check = route::leads_to_one_server(endpoint, side).await?;
+    refuse_failures(std::slice::from_ref(&check))?;
+    Ok(check)
+}
+
+/// The checks for a person: what a dry run prints. One line each, and the fix below where there is one.
+pub fn describe(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for check in checks {
+        let _ = writeln!(text, "{:<5} {}: {}", check.outcome.word(), check.name, check.detail);
+        if let Some(fix) = &check.fix {
+            let _ = writeln!(text, "      next: {fix}");
+        }
+    }
+    text
+}
+
 /// Looks at both ends for reading them: what every mode needs.
 pub async fn for_reading(source: &Party<'_>, target: &Party<'_>, catalog: &Catalog) -> Result<Vec<Check>> {
     let mut checks = vec![versions(source.version, target.version)];
@@ -59,6 +83,10 @@ pub async fn for_reading(source: &Party<'_>, target: &Party<'_>, catalog: &Catal
     checks.push(source::encoding(source.session, target.session).await?);
     checks.push(source::database_settings(source.session).await?);
     checks.push(source::large_objects(source.session, catalog).await?);
+    checks.push(census::size(source.session, catalog).await?);
+    checks.push(census::transactions(source.session).await?);
+    checks.push(census::age(source.session).await?);
+    checks.push(census::health(source.session).await?);
     Ok(checks)
 }
 
@@ -71,6 +99,7 @@ pub async fn for_writing(
     state: &TargetState<'_>,
 ) -> Result<Vec<Check>> {
     let mut checks = vec![Check::pass("client tools", format!("pg_dump and pg_restore {}", tools.major))];
+    checks.push(census::locks(source.session).await?);
     checks.push(source::invalid_indexes(source.session).await?);
     checks.push(source::subscriptions(source.session).await?);
     checks.push(target::empty(target.session, &target.endpoint.database, state).await?);

@@ -110,7 +110,7 @@ impl Schema {
             self.archive.path(),
         ];
         arguments.extend(self.rights.arguments());
-        let outcome = self.tools.run("pg_restore", &arguments, target, stop).await?;
+        let outcome = self.tools.run("pg_restore", &arguments, &without_waiting(target), stop).await?;
         let (complaints, harmless) = messages::judge(&outcome.stderr, again);
         for complaint in harmless {
             tracing::debug!(entry = complaint.entry, message = complaint.message, "a harmless message of pg_restore");
@@ -120,6 +120,12 @@ impl Schema {
         }
         Ok(complaints)
     }
+}
+
+/// The target without waiting for its disk after each statement; the journal's next step waits for all of them at once.
+fn without_waiting(target: &Endpoint) -> Endpoint {
+    let given = target.options.as_deref().unwrap_or_default();
+    Endpoint { options: Some(format!("{given} -c synchronous_commit=off").trim_start().to_owned()), ..target.clone() }
 }
 
 /// Catalog class and object identifiers of what pg_restore must leave to us, and of what stays behind.

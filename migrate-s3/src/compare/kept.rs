@@ -19,6 +19,7 @@ pub(super) async fn compare(route: &Route, source: &Entry, target: &Entry, erran
         sha256: None,
         target_sha256: None,
         target_etag: target.etag.clone(),
+        target_version_id: target.version_id().map(ToOwned::to_owned),
         target_checksum: None,
         proof: ProofLevel::Stored,
         findings: Vec::new(),
@@ -28,11 +29,11 @@ pub(super) async fn compare(route: &Route, source: &Entry, target: &Entry, erran
         return Ok(proved);
     }
     let heads = futures::future::try_join(
-        metadata::head(&route.source, &source.key, errand),
-        metadata::head(&route.target, &target.key, errand),
+        metadata::head(&route.source, &source.key, source.version_id(), errand),
+        metadata::head(&route.target, &target.key, target.version_id(), errand),
     );
     let (ours, theirs) = heads.await?;
-    let item = source.key.to_string();
+    let item = source.name();
     let word = word(&ours, &theirs);
     if let Word::Agree(checksum) = word {
         proved.target_checksum = Some(checksum);
@@ -48,7 +49,7 @@ pub(super) async fn compare(route: &Route, source: &Entry, target: &Entry, erran
         proved.proof = if kind == FindingKind::Differs { ProofLevel::None } else { ProofLevel::Size };
         proved.findings.push(Finding::new(kind, &item, "content", detail));
     }
-    proved.findings.extend(super::belongings(route, source, &ours, &theirs, errand).await?);
+    proved.findings.extend(super::belongings(route, (source, target), &ours, &theirs, errand).await?);
     Ok(proved)
 }
 

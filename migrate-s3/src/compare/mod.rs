@@ -51,7 +51,7 @@ pub async fn compare(
             (ours, Theirs { head: theirs.head, sha256: Some(theirs.digest.sha256), checksum: None })
         }
         Depth::Stored | Depth::Kept => {
-            let head = metadata::head(&route.target, &target.key, errand).await?;
+            let head = metadata::head(&route.target, &target.key, target.version_id(), errand).await?;
             let ours = reading.await?;
             let checksum = held_against(&head, &ours);
             let sha256 = match &checksum {
@@ -62,7 +62,7 @@ pub async fn compare(
         }
     };
     let mut findings: Vec<Finding> = content(source, &ours, &theirs).into_iter().collect();
-    findings.extend(belongings(route, source, &ours.head, &theirs.head, errand).await?);
+    findings.extend(belongings(route, (source, target), &ours.head, &theirs.head, errand).await?);
     let proof = match &theirs {
         Theirs { sha256: Some(_), .. } => ProofLevel::Reread,
         _ if ours.is_linked(&source.etag) => ProofLevel::Linked,
@@ -73,6 +73,7 @@ pub async fn compare(
         sha256: Some(ours.digest.sha256),
         target_sha256: theirs.sha256,
         target_etag: target.etag.clone(),
+        target_version_id: target.version_id().map(ToOwned::to_owned),
         target_checksum: theirs.checksum.map(|checksum| checksum.text),
         proof: if is_different { ProofLevel::None } else { proof },
         findings,
@@ -114,7 +115,7 @@ async fn hash(
 ) -> Result<Ours, Error> {
     let mut hasher = ContentHasher::new(plan);
     let mut crc64nvme = crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme);
-    let wanted = Wanted { key: &entry.key, etag: &entry.etag, size: entry.size };
+    let wanted = Wanted::of(entry);
     let head = read(store, wanted, 0..entry.size, errand, &mut |chunk: &[u8]| {
         hasher.update(chunk);
         crc64nvme.update(chunk);
@@ -147,18 +148,18 @@ fn content(source: &Entry, ours: &Ours, theirs: &Theirs) -> Option<Finding> {
         }
         _ => return None,
     };
-    Some(Finding::new(FindingKind::Differs, source.key.to_string(), "content", detail))
+    Some(Finding::new(FindingKind::Differs, source.name(), "content", detail))
 }
 
 /// Everything but the content.
 async fn belongings(
     route: &Route,
-    source: &Entry,
+    (source, target): (&Entry, &Entry),
     ours: &Head,
     theirs: &Head,
     errand: &Errand,
 ) -> Result<Vec<Finding>, Error> {
-    let item = source.key.to_string();
+    let item = source.name();
     let differs = |aspect: &str, detail: String| Finding::new(FindingKind::Differs, &item, aspect, detail);
     let differences = ours.metadata.differences(&theirs.metadata);
     let mut findings: Vec<Finding> = differences.into_iter().map(|(aspect, detail)| differs(&aspect, detail)).collect();
@@ -168,8 +169,8 @@ async fn belongings(
         findings.push(Finding::new(FindingKind::Unknown, &item, "user metadata", detail));
     }
     // HEAD and GET tell the number of tags, to those who may read tags. Where neither side tells, neither has any.
-    let source_tags = metadata::tags(&route.source, &source.key, ours.tag_count, errand).await;
-    let target_tags = metadata::tags(&route.target, &source.key, theirs.tag_count, errand).await;
+    let source_tags = metadata::tags(&route.source, source, ours.tag_count, errand).await;
+    let target_tags = metadata::tags(&route.target, target, theirs.tag_count, errand).await;
     match (source_tags, target_tags) {
         (Ok(ours), Ok(theirs)) => {
             findings.extend(map_difference(&ours, &theirs).map(|detail| differs("tags", detail)));

@@ -46,9 +46,9 @@ pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: 
         return Err(Error::PartTooBig { key: entry.key.clone(), size: entry.size, part_bytes });
     }
     abort_leftovers(route, &entry.key, errand).await;
-    let head = metadata::head(&route.source, &entry.key, errand).await?;
+    let head = metadata::head(&route.source, &entry.key, entry.version_id(), errand).await?;
     let (tags, mut findings) = carried_tags(&route.source, entry, &head, errand).await?;
-    findings.extend(lost_metadata(&entry.key, &head.metadata));
+    findings.extend(lost_metadata(entry, &head.metadata));
     let mut before = None;
     for _ in 0..DAMAGED_READS_MAX {
         let upload = Upload::begin(route, entry, &head, &tags, errand).await?;
@@ -91,6 +91,14 @@ struct Upload {
     id: String,
     /// Whether parts carry CRC-64/NVME and the object is to have one over everything.
     checksums: bool,
+}
+
+/// What the target says of the object that it has put together.
+struct Completed {
+    etag: String,
+    version_id: Option<String>,
+    /// The checksum that it keeps for all of it.
+    crc64nvme: Option<String>,
 }
 
 /// What has become of the parts.
@@ -156,13 +164,14 @@ impl Upload {
             Word::Contradicts { is_certain: false } if before == Some(digest.sha256) => ProofLevel::Stored,
             Word::Contradicts { .. } => return Ok(Transferred::Doubtful(digest.sha256)),
         };
-        let (target_etag, stored) = self.complete(sent, crc, may_replace).await?;
-        let target_checksum = stored.filter(|stored| *stored == digest::crc64_base64(crc));
+        let completed = self.complete(sent, crc, may_replace).await?;
+        let target_checksum = completed.crc64nvme.filter(|stored| *stored == digest::crc64_base64(crc));
         let target_checksum = target_checksum.map(|stored| format!("crc64nvme:{stored}"));
         Ok(Transferred::Whole(Box::new(Proved {
             sha256: Some(digest.sha256),
             target_sha256: None,
-            target_etag,
+            target_etag: completed.etag,
+            target_version_id: completed.version_id,
             target_checksum,
             proof,
             findings: Vec::new(),
@@ -222,7 +231,7 @@ impl Upload {
     }
 
     /// Makes the object visible. Returns its ETag and the checksum that the target keeps for all of it.
-    async fn complete(&self, sent: Vec<Sent>, crc: u64, may_replace: bool) -> Result<(String, Option<String>), Error> {
+    async fn complete(&self, sent: Vec<Sent>, crc: u64, may_replace: bool) -> Result<Completed, Error> {
         let capabilities = &self.route.capabilities;
         let part = |part: Sent| {
             let crc = self.checksums.then(|| digest::crc64_base64(part.crc));
@@ -255,7 +264,7 @@ impl Upload {
         parts: CompletedMultipartUpload,
         crc: u64,
         is_conditional: bool,
-    ) -> Result<(String, Option<String>), Error> {
+    ) -> Result<Completed, Error> {
         let target = &self.route.target;
         let crc = self.checksums.then(|| digest::crc64_base64(crc));
         let size = i64::try_from(self.entry.size).ok().filter(|_| self.checksums);
@@ -276,14 +285,17 @@ impl Upload {
             })
             .await?;
         let etag = output.e_tag.unwrap_or_default().trim_matches('"').to_owned();
-        Ok((etag, output.checksum_crc64_nvme))
+        Ok(Completed { etag, version_id: output.version_id, crc64nvme: output.checksum_crc64_nvme })
     }
 
-    async fn confirm(&self, crc: u64, cause: Error) -> Result<(String, Option<String>), Error> {
-        let head = metadata::head(&self.route.target, &self.entry.key, &self.errand).await?;
+    async fn confirm(&self, crc: u64, cause: Error) -> Result<Completed, Error> {
+        let head = metadata::head(&self.route.target, &self.entry.key, None, &self.errand).await?;
         let crc = digest::crc64_base64(crc);
         let agrees = head.checksums.crc64nvme.as_ref().is_none_or(|stored| *stored == crc);
-        if head.size == self.entry.size && agrees { Ok((head.etag, head.checksums.crc64nvme)) } else { Err(cause) }
+        if head.size != self.entry.size || !agrees {
+            return Err(cause);
+        }
+        Ok(Completed { etag: head.etag, version_id: head.version_id, crc64nvme: head.checksums.crc64nvme })
     }
 }
 

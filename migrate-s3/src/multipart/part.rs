@@ -42,7 +42,7 @@ impl Part {
     pub(super) async fn copy(&self, permit: BytePermit, sequence: &Sequence<Held>) -> Result<Sent, Error> {
         let bytes = self.range.end - self.range.start;
         let mut buffer = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or(0));
-        let wanted = Wanted { key: &self.entry.key, etag: &self.entry.etag, size: self.entry.size };
+        let wanted = Wanted::of(&self.entry);
         read(&self.route.source, wanted, self.range.clone(), &self.errand, &mut |chunk: &[u8]| {
             buffer.extend_from_slice(chunk);
         })

@@ -6,6 +6,7 @@
 mod both;
 mod source;
 mod target;
+mod versions;
 
 use common::error::{Class, OperatorError as _, sentence};
 use common::report::{Check, CheckOutcome};
@@ -31,6 +32,8 @@ pub struct Intent {
     pub policy: Policy,
     /// Whether objects that only the target has are put up with.
     pub allow_extra: bool,
+    /// Whether all versions are migrated.
+    pub versions: bool,
 }
 
 /// The checks so far and whether one of them stands in the way.
@@ -115,7 +118,11 @@ async fn look(route: &Route, intent: Intent, memory: &Memory, errand: &Errand, f
     findings.extend(of_source);
     findings.extend(of_target);
     let (Some(source), Some(target)) = (source_page, target_page) else { return false };
-    both::check(route, &source, &target, intent, memory, findings);
+    if intent.versions {
+        versions::check(route, intent, errand, findings).await;
+    } else {
+        both::check(route, &source, &target, intent, memory, findings);
+    }
     true
 }
 

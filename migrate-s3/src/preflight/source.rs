@@ -16,7 +16,7 @@ pub(super) async fn check(source: &Store, page: &Page, errand: &Errand, findings
     // An archived object cannot be read, which says nothing about rights.
     let readable = |entry: &&Entry| sendable(entry) && !is_archived(entry);
     let Some(entry) = page.entries.iter().filter(readable).find(|entry| entry.size > 0) else { return };
-    let wanted = Wanted { key: &entry.key, etag: &entry.etag, size: entry.size };
+    let wanted = Wanted::of(entry);
     let name = "source objects can be read";
     match read(source, wanted, 0..1, errand, &mut |_: &[u8]| ()).await {
         Ok(_) => findings.add(Check::pass(name, format!("one byte of {:?}", entry.key))),
@@ -25,7 +25,7 @@ pub(super) async fn check(source: &Store, page: &Page, errand: &Errand, findings
         Err(error) => return findings.fail(name.into(), &error),
     }
     let name = "source tags can be read";
-    match metadata::tags(source, &entry.key, Some(1), errand).await {
+    match metadata::tags(source, entry, Some(1), errand).await {
         Ok(_) => findings.add(Check::pass(name, format!("those of {:?}", entry.key))),
         Err(error) if error.is_unsupported() => {
             findings.add(Check::pass(name, "the store has no tags"));

@@ -112,7 +112,7 @@ async fn write(store: &Store, condition: &Condition, errand: &Errand) -> Result<
             if errand.retries() == retries_before {
                 return Ok(Written::Taken);
             }
-            match metadata::head(store, &key, errand).await {
+            match metadata::head(store, &key, None, errand).await {
                 Ok(head) if head.etag == crate::digest::md5_hex(&content) => Ok(Written::Ours(head.etag)),
                 _ => Ok(Written::Taken),
             }
@@ -127,7 +127,7 @@ async fn abandoned(store: &Store, errand: &Errand) -> Result<Option<String>, Err
     let mut seen = None;
     let mut waited = Duration::ZERO;
     loop {
-        let etag = match metadata::head(store, &key, errand).await {
+        let etag = match metadata::head(store, &key, None, errand).await {
             Ok(head) => head.etag,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),

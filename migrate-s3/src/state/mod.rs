@@ -228,7 +228,7 @@ async fn read_bucket(store: &Store, memory: &mut Memory, errand: &Errand) -> Res
         for entry in page.entries.iter().filter(|entry| entry.key.as_bytes() != lock::KEY.as_bytes()) {
             // A segment has at most FLUSH_BYTES and a line.
             let mut text = Vec::new();
-            let wanted = Wanted { key: &entry.key, etag: &entry.etag, size: entry.size };
+            let wanted = Wanted::of(entry);
             read(store, wanted, 0..entry.size, errand, &mut |chunk: &[u8]| text.extend_from_slice(chunk)).await?;
             torn_count += memory.read(&text);
         }

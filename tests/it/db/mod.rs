@@ -2,6 +2,7 @@
 
 mod clean;
 mod compared;
+mod copy_only;
 mod estate;
 mod interrupted;
 mod large_objects;
@@ -10,6 +11,7 @@ mod limits;
 mod network;
 mod pair;
 mod platform;
+mod poolers;
 mod presets;
 mod refused;
 mod repair;

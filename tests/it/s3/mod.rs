@@ -15,6 +15,7 @@ mod second_run;
 mod shards;
 mod state;
 mod verify;
+mod versions;
 
 use std::collections::BTreeSet;
 

@@ -33,10 +33,10 @@ pub(super) fn location(store: &Store, bucket: &str) -> S3Result<S3Response<dto::
     Ok(S3Response::new(dto::GetBucketLocationOutput { location_constraint }))
 }
 
-/// Versioning was never switched on here.
 pub(super) fn versioning(store: &Store, bucket: &str) -> S3Result<S3Response<dto::GetBucketVersioningOutput>> {
-    store.settings(bucket)?;
-    Ok(S3Response::new(dto::GetBucketVersioningOutput::default()))
+    let enabled = dto::BucketVersioningStatus::from_static(dto::BucketVersioningStatus::ENABLED);
+    let status = store.settings(bucket)?.versioning.then_some(enabled);
+    Ok(S3Response::new(dto::GetBucketVersioningOutput { status, ..Default::default() }))
 }
 
 pub(super) fn lifecycle(

@@ -40,6 +40,8 @@ pub struct Bucket {
     pub region: Option<String>,
     /// Encrypt with SSE-KMS by default: ETags are opaque and answers say `aws:kms`.
     pub kms: bool,
+    /// Keep every version of every key, as from its first object on.
+    pub versioning: bool,
     /// Days after which the bucket's lifecycle rule expires objects. Only reported, never acted on.
     pub expire_after_days: Option<i32>,
     /// Days after which the lifecycle rule aborts multipart uploads. Only reported, never acted on.
@@ -53,6 +55,7 @@ impl Bucket {
             name: name.to_owned(),
             region: None,
             kms: false,
+            versioning: false,
             expire_after_days: None,
             abort_uploads_after_days: None,
         }
@@ -62,6 +65,12 @@ impl Bucket {
     #[must_use]
     pub fn with_kms(self) -> Self {
         Self { kms: true, ..self }
+    }
+
+    /// The same bucket with versioning switched on.
+    #[must_use]
+    pub fn with_versioning(self) -> Self {
+        Self { versioning: true, ..self }
     }
 
     /// The same bucket in `region`.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
@@ -97,7 +96,40 @@ pub struct StoredUpload {
     pub parts: Vec<i32>,
 }
 
+/// One of a key's versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredVersion {
+    /// Its id.
+    pub id: String,
+    /// All bytes; `None` for a delete marker.
+    pub body: Option<Bytes>,
+    /// The headers kept with it, in lower case, by name.
+    pub headers: BTreeMap<String, String>,
+    /// Tags in the order in which they were given.
+    pub tags: Vec<(String, String)>,
+}
+
 impl S3Server {
+    /// All versions of a key, oldest first; none where versions are not kept.
+    pub fn versions(&self, bucket: &str, key: &str) -> Vec<StoredVersion> {
+        let versions = self.in_bucket(bucket, |bucket| bucket.versions.get(key).cloned().unwrap_or_default());
+        let stored = versions.into_iter().map(|version| {
+            let object = version.object.as_ref();
+            StoredVersion {
+                id: version.id,
+                body: object.map(|object| object.body.read_all().unwrap_or_else(fail("read the version"))),
+                headers: object.map(|object| texts(&object.attributes.headers())).unwrap_or_default(),
+                tags: object.map(|object| object.tags.clone()).unwrap_or_default(),
+            }
+        });
+        stored.collect()
+    }
+
+    /// Keys that have versions, in byte order.
+    pub fn versioned_keys(&self, bucket: &str) -> Vec<String> {
+        self.in_bucket(bucket, |bucket| bucket.versions.keys().cloned().collect())
+    }
+
     /// Puts an object, as if it had always been there: nothing is counted, no fault befalls it.
     ///
     /// # Panics
@@ -112,18 +144,16 @@ impl S3Server {
             let checksum = new.checksum.then(|| digests.stored());
             let modified = SystemTime::now();
             let object = Object { body, attributes, tags, etag, checksum, parts: Vec::new(), modified };
-            bucket.objects.insert(key.to_owned(), Arc::new(object));
+            bucket.insert(key.to_owned(), object);
         });
     }
 
     /// The object with all its bytes, or `None` when there is none of that key.
     pub fn get(&self, bucket: &str, key: &str) -> Option<StoredObject> {
         let object = self.in_bucket(bucket, |bucket| bucket.objects.get(key).cloned())?;
-        let text = |value: &hyper::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = object.attributes.headers();
         Some(StoredObject {
             body: object.body.read_all().unwrap_or_else(fail("read the object")),
-            headers: headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            headers: texts(&object.attributes.headers()),
             tags: object.tags.clone(),
             etag: object.etag.clone(),
             checksum: object.checksum.clone(),
@@ -148,7 +178,11 @@ impl S3Server {
 
     /// Removes an object; returns whether there was one.
     pub fn remove(&self, bucket: &str, key: &str) -> bool {
-        self.in_bucket(bucket, |bucket| bucket.objects.remove(key).is_some())
+        self.in_bucket(bucket, |bucket| {
+            let was_there = bucket.objects.contains_key(key);
+            bucket.delete(key);
+            was_there
+        })
     }
 
     /// Flips one bit of a stored byte. ETag, checksum, size and date stay as they were, as when a disk decays.
@@ -225,6 +259,11 @@ pub fn client_of(endpoint: &str, account: &Account, region: &str) -> aws_sdk_s3:
         .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
         .build();
     aws_sdk_s3::Client::from_conf(config)
+}
+
+fn texts(headers: &hyper::http::HeaderMap) -> BTreeMap<String, String> {
+    let text = |value: &hyper::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
 }
 
 fn fail<T, E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> T {

@@ -162,7 +162,7 @@ fn is_behind(key: &str, id: &str, (key_marker, id_marker): &(String, Option<Stri
     }
 }
 
-fn page_count(asked: Option<i32>) -> S3Result<usize> {
+pub(super) fn page_count(asked: Option<i32>) -> S3Result<usize> {
     usize::try_from(asked.unwrap_or(PAGE_COUNT_MAX).min(PAGE_COUNT_MAX))
         .map_err(|_| s3_error!(InvalidArgument, "Argument maxKeys must be an integer between 0 and 2147483647"))
 }
@@ -226,10 +226,10 @@ impl Position {
 
 /// How keys are written in an answer: url-encoded when the client asks for it.
 #[derive(Clone, Copy)]
-struct Encode(bool);
+pub(super) struct Encode(pub(super) bool);
 
 impl Encode {
-    fn key(self, key: &str) -> String {
+    pub(super) fn key(self, key: &str) -> String {
         if !self.0 {
             return key.to_owned();
         }

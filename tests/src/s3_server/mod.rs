@@ -21,6 +21,7 @@ mod multipart;
 mod objects;
 mod operations;
 mod store;
+mod versions;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,7 +34,7 @@ use tokio::sync::oneshot;
 
 pub use checksum::{Algorithm, Kind, Stored};
 pub use config::{Account, Bucket, Config};
-pub use direct::{NewObject, StoredObject, StoredUpload, client_of};
+pub use direct::{NewObject, StoredObject, StoredUpload, StoredVersion, client_of};
 pub use faults::{Fault, FaultRule};
 
 use store::Store;

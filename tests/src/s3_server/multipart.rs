@@ -1,7 +1,6 @@
 //! Multipart uploads: create, upload and copy parts, list them, complete, abort.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use base64::Engine as _;
@@ -217,7 +216,7 @@ pub(super) fn complete(
     let input = request.input;
     let conditions = Conditions::new(&verdict, input.if_match.clone(), input.if_none_match.clone());
     let ignore_checksums = verdict.is(&Fault::IgnoreChecksums);
-    let (etag, checksum, settings) = store.bucket(&input.bucket, |bucket| {
+    let (etag, checksum, version_id, settings) = store.bucket(&input.bucket, |bucket| {
         let upload = bucket.upload(&input.key, &input.upload_id)?.clone();
         let parts = named_parts(&upload, &input)?;
         conditions.check(bucket.objects.get(&input.key).map(|object| &**object))?;
@@ -235,12 +234,13 @@ pub(super) fn complete(
             parts: parts.iter().map(|part| part.body.length()).collect(),
             modified: SystemTime::now(),
         };
-        bucket.objects.insert(input.key.clone(), Arc::new(object));
+        let version_id = bucket.insert(input.key.clone(), object);
         bucket.uploads.remove(&input.upload_id);
-        Ok((etag, checksum, bucket.settings.clone()))
+        Ok((etag, checksum, version_id, bucket.settings.clone()))
     })?;
     let mut output = dto::CompleteMultipartUploadOutput {
         e_tag: Some(ETag::Strong(etag)),
+        version_id,
         location: Some(format!("/{}/{}", input.bucket, input.key)),
         bucket: Some(input.bucket),
         key: Some(input.key),

@@ -37,7 +37,7 @@ pub(super) async fn put(
     let checksum = (!verdict.is(&Fault::IgnoreChecksums)).then(|| digests.stored());
     let mut headers = encryption_headers(&settings);
     add_checksum(&mut headers, checksum.as_ref());
-    let etag = store.bucket(&bucket, |bucket| {
+    let (etag, version_id) = store.bucket(&bucket, |bucket| {
         conditions.check(bucket.objects.get(&key).map(|object| &**object))?;
         let etag = bucket.etag(hex::encode(digests.md5));
         let object = Object {
@@ -49,10 +49,9 @@ pub(super) async fn put(
             parts: Vec::new(),
             modified: SystemTime::now(),
         };
-        bucket.objects.insert(key, Arc::new(object));
-        Ok(etag)
+        Ok((etag, bucket.insert(key, object)))
     })?;
-    let output = dto::PutObjectOutput { e_tag: Some(ETag::Strong(etag)), ..Default::default() };
+    let output = dto::PutObjectOutput { e_tag: Some(ETag::Strong(etag)), version_id, ..Default::default() };
     Ok(S3Response::with_headers(output, headers))
 }
 
@@ -63,7 +62,9 @@ pub(super) async fn get(
     let verdict = verdict_of(&request);
     let input = &request.input;
     let conditions = Conditions::new(&verdict, input.if_match.clone(), input.if_none_match.clone());
-    let object = store.object(&input.bucket, &input.key)?;
+    let object = store.version(&input.bucket, &input.key, input.version_id.as_deref())?;
+    let version_id = store.bucket(&input.bucket, |bucket| Ok(bucket.current_id(&input.key)))?;
+    let version_id = input.version_id.clone().or(version_id);
     if object.attributes.is_archived() {
         return Err(s3_error!(InvalidObjectState, "The operation is not valid for the object's storage class"));
     }
@@ -78,6 +79,7 @@ pub(super) async fn get(
         e_tag: Some(ETag::Strong(object.etag.clone())),
         last_modified: Some(Timestamp::from(object.modified)),
         parts_count: selection.parts_count,
+        version_id,
         ..Default::default()
     };
     Ok(S3Response::with_headers(output, headers))
@@ -90,7 +92,9 @@ pub(super) fn head(
     let verdict = verdict_of(request);
     let input = &request.input;
     let conditions = Conditions::new(&verdict, input.if_match.clone(), input.if_none_match.clone());
-    let object = store.object(&input.bucket, &input.key)?;
+    let object = store.version(&input.bucket, &input.key, input.version_id.as_deref())?;
+    let version_id = store.bucket(&input.bucket, |bucket| Ok(bucket.current_id(&input.key)))?;
+    let version_id = input.version_id.clone().or(version_id);
     conditions.check_read(&object)?;
     let selection = Selection::of(&object, input.range, input.part_number)?;
     let headers = read_headers(store, &input.bucket, &object, &selection, &verdict, input.checksum_mode.is_some())?;
@@ -101,6 +105,7 @@ pub(super) fn head(
         e_tag: Some(ETag::Strong(object.etag.clone())),
         last_modified: Some(Timestamp::from(object.modified)),
         parts_count: selection.parts_count,
+        version_id,
         ..Default::default()
     };
     Ok(S3Response::with_headers(output, headers))
@@ -144,7 +149,7 @@ pub(super) async fn copy(
         let etag = bucket.etag(hex::encode(digests.md5));
         let checksum = Some(digests.stored());
         let object = Object { body, attributes, tags, etag: etag.clone(), checksum, parts: Vec::new(), modified };
-        bucket.objects.insert(input.key.clone(), Arc::new(object));
+        bucket.insert(input.key.clone(), object);
         Ok(etag)
     })?;
     let result = dto::CopyObjectResult {
@@ -159,8 +164,9 @@ pub(super) async fn copy(
 
 pub(super) fn delete(store: &Store, input: &dto::DeleteObjectInput) -> S3Result<S3Response<dto::DeleteObjectOutput>> {
     store.bucket(&input.bucket, |bucket| {
-        bucket.objects.remove(&input.key);
-        Ok(S3Response::new(dto::DeleteObjectOutput::default()))
+        let version_id = bucket.delete(&input.key);
+        let delete_marker = version_id.is_some().then_some(true);
+        Ok(S3Response::new(dto::DeleteObjectOutput { delete_marker, version_id, ..Default::default() }))
     })
 }
 
@@ -173,7 +179,7 @@ pub(super) fn delete_many(
     }
     let deleted = store.bucket(&input.bucket, |bucket| {
         let deleted = input.delete.objects.into_iter().map(|object| {
-            bucket.objects.remove(&object.key);
+            bucket.delete(&object.key);
             dto::DeletedObject { key: Some(object.key), ..Default::default() }
         });
         Ok(deleted.collect::<Vec<_>>())
@@ -187,7 +193,7 @@ pub(super) fn get_tags(
     store: &Store,
     input: &dto::GetObjectTaggingInput,
 ) -> S3Result<S3Response<dto::GetObjectTaggingOutput>> {
-    let object = store.object(&input.bucket, &input.key)?;
+    let object = store.version(&input.bucket, &input.key, input.version_id.as_deref())?;
     let tag_set =
         object.tags.iter().map(|(key, value)| dto::Tag { key: Some(key.clone()), value: Some(value.clone()) });
     Ok(S3Response::new(dto::GetObjectTaggingOutput { tag_set: tag_set.collect(), ..Default::default() }))

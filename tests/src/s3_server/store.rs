@@ -14,6 +14,7 @@ use super::body::{Body, Directory};
 use super::checksum::{Algorithm, Digests, Kind, Stored};
 use super::config;
 use super::faults::Faults;
+use super::versions::Version;
 
 /// An object as it is stored. Replaced whole, never changed in place (but for its bytes, by [`Body::corrupt`]).
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub(super) struct Bucket {
     pub(super) settings: config::Bucket,
     pub(super) objects: BTreeMap<String, Arc<Object>>,
     pub(super) uploads: BTreeMap<String, Upload>,
+    /// Oldest first, where versions are kept.
+    pub(super) versions: BTreeMap<String, Vec<Version>>,
 }
 
 /// What the whole server shares.
@@ -92,6 +95,11 @@ impl Store {
         self.bucket(bucket, |bucket| bucket.object(key).cloned())
     }
 
+    /// One of the object's versions, or the object as it is now.
+    pub(super) fn version(&self, bucket: &str, key: &str, id: Option<&str>) -> S3Result<Arc<Object>> {
+        self.bucket(bucket, |bucket| bucket.version(key, id))
+    }
+
     /// The bucket's settings, or `NoSuchBucket`.
     pub(super) fn settings(&self, bucket: &str) -> S3Result<config::Bucket> {
         self.bucket(bucket, |bucket| Ok(bucket.settings.clone()))
@@ -100,7 +108,7 @@ impl Store {
 
 impl Bucket {
     fn new(settings: config::Bucket) -> Self {
-        Self { settings, objects: BTreeMap::new(), uploads: BTreeMap::new() }
+        Self { settings, objects: BTreeMap::new(), uploads: BTreeMap::new(), versions: BTreeMap::new() }
     }
 
     pub(super) fn object(&self, key: &str) -> S3Result<&Arc<Object>> {
