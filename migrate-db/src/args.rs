@@ -4,13 +4,14 @@
 
 use clap::{Parser, ValueEnum};
 use common::settings::CommonArgs;
+use platform::args::{PlatformArgs, WayArgs};
 
 use crate::preset::Preset;
 
 /// Streams a PostgreSQL database out of a platform-as-a-service into its new home and proves that nothing was lost.
 ///
 /// The source comes from SOURCE_DATABASE_URL, else from CF_SERVICE looked up in VCAP_SERVICES, else from libpq's PG*
-/// variables. The target comes from DATABASE_URL. Passwords are given in variables, or in files that NAME_FILE
+/// variables, else from the platform's API, through SSH into the platform. The target comes from DATABASE_URL. Passwords are given in variables, or in files that NAME_FILE
 /// variables name, never in flags.
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone, Parser)]
@@ -40,14 +41,6 @@ pub struct Args {
     #[arg(long, value_name = "URL", help_heading = "Source and target")]
     pub target: Option<String>,
 
-    /// The platform's service instance that is the source
-    #[arg(long, env = "CF_SERVICE", value_name = "NAME", help_heading = "Source and target")]
-    pub cf_service: Option<String>,
-
-    /// The platform's space; named in the report
-    #[arg(long, env = "CF_SPACE", value_name = "NAME", help_heading = "Source and target")]
-    pub cf_space: Option<String>,
-
     /// Whose own objects in the source are left behind, and reported
     #[arg(
         long,
@@ -66,6 +59,14 @@ pub struct Args {
     /// Privileges are granted on the target too; the roles must exist there
     #[arg(long, env = "WITH_ACL", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Source and target")]
     pub with_acl: bool,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the program's description in --help")]
+    pub platform: PlatformArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the program's description in --help")]
+    pub way: WayArgs,
 
     /// Tables read and written at the same time; by default 4 to 16, as the target has processors and both sides have room
     /// for sessions
@@ -111,6 +112,10 @@ Variables for secrets (each also as NAME_FILE, a path):
   SOURCE_DATABASE_URL    the source, a full connection string
   VCAP_SERVICES          the platform's credentials, searched for CF_SERVICE
   PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE, PGSSLROOTCERT    the source, as `cf conduit` sets them
+  CF_USERNAME, CF_PASSWORD               who logs in to the platform: a user,
+  CF_PASSCODE                            or a user with a code of the page LOGIN/passcode,
+  CF_CLIENT_ID, CF_CLIENT_SECRET         or a client of UAA's,
+  CF_REFRESH_TOKEN                       or whoever `cf login` logged in
 
 Exit codes: 0 proved equal, 1 failed, 2 usage, 3 refused before any change, 4 differences, 5 cut short (run again),
 6 not provable, 130 and 143 stopped (run again).";

@@ -1,9 +1,11 @@
 //! Finds pg_dump and pg_restore, and runs them: argument lists without secrets, output through memory, time-limited.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use platform::loopback::Loopback;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -68,8 +70,14 @@ impl ClientTools {
         stop: &CancellationToken,
     ) -> Result<Outcome> {
         let cannot = |message: String| Error::Tool { tool, action: "start", message, transient: false };
+        // There as long as the child is.
+        let door = match &endpoint.tunnel {
+            Some(tunnel) => Some(Loopback::open(tunnel, &endpoint.host, endpoint.port).await),
+            None => None,
+        };
+        let door = door.transpose().map_err(|error| cannot(error.to_string()))?;
         let mut child = self
-            .command(tool, endpoint)
+            .command(tool, endpoint, door.as_ref())
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -96,7 +104,13 @@ impl ClientTools {
         }
     }
 
-    fn command(&self, tool: &str, endpoint: &Endpoint) -> Command {
+    /// Behind a door the host keeps its name, which its certificate must have.
+    fn command(&self, tool: &str, endpoint: &Endpoint, door: Option<&Loopback>) -> Command {
+        let port = door.map_or(endpoint.port, Loopback::port);
+        let address = match door {
+            Some(_) => Some(IpAddr::from(Ipv4Addr::LOCALHOST)),
+            None => endpoint.host_address,
+        };
         let mut command = Command::new(self.directory.join(tool));
         command
             .env_clear()
@@ -104,12 +118,12 @@ impl ClientTools {
             .env("PGCLIENTENCODING", "UTF8")
             .env("PGAPPNAME", "migrate-db")
             .env("PGHOST", &endpoint.host)
-            .env("PGPORT", endpoint.port.to_string())
+            .env("PGPORT", port.to_string())
             .env("PGUSER", &endpoint.user)
             .env("PGDATABASE", &endpoint.database)
             .env("PGSSLMODE", endpoint.tls.mode.word())
             .env("PGCONNECT_TIMEOUT", endpoint.connect_timeout.as_secs().max(2).to_string());
-        if let Some(address) = endpoint.host_address {
+        if let Some(address) = address {
             command.env("PGHOSTADDR", address.to_string());
         }
         if let Some(password) = &endpoint.password {

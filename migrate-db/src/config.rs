@@ -9,12 +9,14 @@ use common::infrastructure::Environment;
 use common::location::Location;
 use common::settings::{self, LogFormat, SettingError, Variables};
 
+use platform::args::PlatformArgs;
+
 use crate::args::Args;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::preset::Preset;
 use crate::rights::Rights;
-use crate::source::{self, SourceFlags};
+use crate::source::{self, Origin, SourceFlags};
 use crate::width::Asked;
 
 /// What a run does.
@@ -65,7 +67,7 @@ pub struct Config {
     /// The environment's name.
     pub environment: Option<String>,
     /// Where rows are read.
-    pub source: Endpoint,
+    pub origin: Origin,
     /// Where they go.
     pub target: Endpoint,
     /// The platform's service and space, for the report.
@@ -128,37 +130,33 @@ impl Config {
     /// Completes `args` from the variables and the file.
     pub fn resolve(args: Args, variables: &Variables) -> Result<Self> {
         let environment = Estate::of(&args)?;
-        let service = args.cf_service.clone().or(environment.service);
+        let platform = environment.complete(&args.platform);
         let flags = SourceFlags {
             url: args.source.clone(),
-            url_variable: environment.source_variable,
-            service: service.clone(),
+            url_variable: environment.source_variable.clone(),
+            platform: platform.clone(),
+            way: args.way.clone(),
         };
-        let source = source::resolve(&flags, variables)?;
+        let origin = source::resolve(&flags, variables)?;
         let target = resolve_target(&args, environment.target_variable.as_deref(), variables)?;
-        if (&source.host, source.port, &source.database) == (&target.host, target.port, &target.database) {
-            return Err(Error::Setting(SettingError::Invalid {
-                name: "DATABASE_URL".into(),
-                reason: format!("source and target are the same database, {}", target.label()),
-                how: Some("correct one of the two".into()),
-            }));
-        }
+        refuse_same(&origin, &target)?;
         let is_protected = environment.protected_prefix.is_some();
         let confirmation = environment.protected_prefix.clone().unwrap_or_else(|| target.database.clone());
         let confirmed = args.confirm.as_deref() == Some(confirmation.as_str());
         if !confirmed && (args.clean || args.repair && is_protected || args.confirm.is_some()) {
             return Err(Error::Setting(unconfirmed(&args, &target, &confirmation)));
         }
-        let space = args.cf_space.clone().or(environment.space);
-        let platform = service.map(|service| match space {
-            Some(space) => format!("service {service}, space {space}"),
-            None => format!("service {service}"),
-        });
+        let platform = match (&origin, platform.cf_service, platform.cf_space) {
+            (Origin::Platform(source), ..) => Some(source.settings.place()),
+            (_, Some(service), Some(space)) => Some(format!("service {service}, space {space}")),
+            (_, Some(service), None) => Some(format!("service {service}")),
+            (_, None, _) => None,
+        };
         let report_store = args.common.report_side();
         Ok(Self {
             mode: Mode::of(&args),
             environment: args.common.environment,
-            source,
+            origin,
             target,
             platform,
             preset: args.preset.into(),
@@ -179,6 +177,18 @@ impl Config {
             verbose: args.common.verbose,
         })
     }
+}
+
+fn refuse_same(origin: &Origin, target: &Endpoint) -> Result<(), SettingError> {
+    let Origin::Endpoint(source) = origin else { return Ok(()) };
+    if (&source.host, source.port, &source.database) != (&target.host, target.port, &target.database) {
+        return Ok(());
+    }
+    Err(SettingError::Invalid {
+        name: "DATABASE_URL".into(),
+        reason: format!("source and target are the same database, {}", target.label()),
+        how: Some("correct one of the two".into()),
+    })
 }
 
 fn resolve_target(args: &Args, variable: Option<&str>, variables: &Variables) -> Result<Endpoint, SettingError> {
@@ -211,6 +221,8 @@ fn unconfirmed(args: &Args, target: &Endpoint, confirmation: &str) -> SettingErr
 struct Estate {
     service: Option<String>,
     space: Option<String>,
+    organisation: Option<String>,
+    api: Option<String>,
     source_variable: Option<String>,
     target_variable: Option<String>,
     /// Of an environment that is marked protected: what `--confirm` must repeat.
@@ -231,9 +243,23 @@ impl Estate {
         Ok(Self {
             service: database.service,
             space: database.space,
+            organisation: database.organisation,
+            api: database.api,
             source_variable: database.source_url_variable,
             target_variable: Some(database.target_url_variable),
             protected_prefix: environment.protected.then_some(environment.prefix),
         })
+    }
+
+    /// The flags, and what the file says where they say nothing.
+    fn complete(&self, args: &PlatformArgs) -> PlatformArgs {
+        let or = |given: &Option<String>, file: &Option<String>| given.clone().or_else(|| file.clone());
+        PlatformArgs {
+            cf_api: or(&args.cf_api, &self.api),
+            cf_org: or(&args.cf_org, &self.organisation),
+            cf_space: or(&args.cf_space, &self.space),
+            cf_service: or(&args.cf_service, &self.service),
+            cf_ca_cert: args.cf_ca_cert.clone(),
+        }
     }
 }

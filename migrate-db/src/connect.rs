@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::tasks::Background;
+use platform::tunnel::{Tunnel, TunnelStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
 use tokio_postgres::{Client, Config, NoTls, Row, RowStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -87,13 +89,48 @@ impl Session {
         let failed =
             |error: tokio_postgres::Error| Error::Connect { side, endpoint: endpoint.label(), source: error.into() };
         let config = config_for(endpoint);
-        let (client, driver) = match endpoint.tls.client_config(side)? {
+        let tls = endpoint.tls.client_config(side)?;
+        if let Some(tunnel) = &endpoint.tunnel {
+            return Self::connect_through(tunnel, endpoint, &config, tls, side).await;
+        }
+        let (client, driver) = match tls {
             None => {
                 let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
                 (client, Background::spawn(drive(connection)))
             }
             Some(tls) => {
                 let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await.map_err(failed)?;
+                (client, Background::spawn(drive(connection)))
+            }
+        };
+        Ok(Self { client, side, _driver: driver })
+    }
+
+    /// Over a stream instead of a socket of its own. TLS proves the database's own name, whatever is in between.
+    async fn connect_through(
+        tunnel: &Tunnel,
+        endpoint: &Endpoint,
+        config: &Config,
+        tls: Option<rustls::ClientConfig>,
+        side: Side,
+    ) -> Result<Self> {
+        let failed =
+            |error: tokio_postgres::Error| Error::Connect { side, endpoint: endpoint.label(), source: error.into() };
+        let stream = tunnel.connect(&endpoint.host, endpoint.port).await?;
+        let (client, driver) = match tls {
+            None => {
+                let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(failed)?;
+                (client, Background::spawn(drive(connection)))
+            }
+            Some(tls) => {
+                let mut connector = MakeRustlsConnect::new(tls);
+                let connector = MakeTlsConnect::<TunnelStream>::make_tls_connect(&mut connector, &endpoint.host);
+                let connector = connector.map_err(|error| Error::Connect {
+                    side,
+                    endpoint: endpoint.label(),
+                    source: ServerError::unusable_name(&error.to_string()),
+                })?;
+                let (client, connection) = config.connect_raw(stream, connector).await.map_err(failed)?;
                 (client, Background::spawn(drive(connection)))
             }
         };

@@ -10,6 +10,7 @@ use std::time::Duration;
 use common::secret::Secret;
 use common::settings::SettingError;
 use percent_encoding::percent_decode_str;
+use platform::tunnel::Tunnel;
 
 use crate::tls::{Roots, SslMode, TlsPolicy};
 
@@ -57,6 +58,8 @@ pub struct Endpoint {
     pub connect_timeout: Duration,
     /// Server options, as in libpq's `options`.
     pub options: Option<String>,
+    /// The way there, when it can only be reached from inside a platform.
+    pub tunnel: Option<Tunnel>,
 }
 
 /// The parts of an endpoint as they are collected; any source of credentials fills one in.
@@ -277,6 +280,7 @@ impl Parts {
                 .filter(|seconds| *seconds > 0)
                 .map_or(DEFAULT_CONNECT_TIMEOUT, Duration::from_secs),
             options: self.options,
+            tunnel: None,
         })
     }
 }

@@ -44,6 +44,9 @@ pub enum Error {
     /// The configuration file is missing or wrong, or lacks what was named.
     #[error(transparent)]
     Infrastructure(#[from] InfrastructureError),
+    /// The platform that the source is in refused or failed.
+    #[error(transparent)]
+    Platform(#[from] platform::Error),
     /// No session with a server could be opened.
     #[error("cannot connect to the {side} database at {endpoint}")]
     Connect {
@@ -139,6 +142,7 @@ impl OperatorError for Error {
         match self {
             Self::Setting(error) => error.class(),
             Self::Infrastructure(error) => error.class(),
+            Self::Platform(error) => error.class(),
             Self::Connect { source, .. } => match source.class() {
                 Class::Permanent => Class::Refused,
                 class => class,
@@ -161,6 +165,7 @@ impl OperatorError for Error {
         match self {
             Self::Setting(error) => error.hint(),
             Self::Infrastructure(error) => error.hint(),
+            Self::Platform(error) => error.hint(),
             Self::Connect { side, endpoint, source } => Some(connect_hint(*side, endpoint, source)),
             Self::Certificates { .. } => Some("give the path of a PEM file in sslrootcert".into()),
             Self::Statement { source, .. } => statement_hint(source),
@@ -258,6 +263,11 @@ impl ServerError {
     /// Transient or permanent.
     pub fn class(&self) -> Class {
         if self.transient { Class::Transient } else { Class::Permanent }
+    }
+
+    /// The host's name cannot be in a certificate.
+    pub fn unusable_name(reason: &str) -> Self {
+        Self { message: format!("no certificate can name the host: {reason}"), code: None, transient: false }
     }
 
     /// A time limit of ours was exceeded.

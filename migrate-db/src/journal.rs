@@ -25,6 +25,8 @@ pub const SCHEMA: &str = "migrate_db";
 const LAYOUT: i32 = 1;
 /// Names the advisory lock: "migrate-db" has no number, so any constant does.
 const LOCK: i64 = 0x6d69_6772_6174_6564;
+/// The same for runs that only read.
+const LOCK_FOR_READING: i64 = LOCK + 1;
 /// How long a lock that is held is waited for, and how often it is asked for meanwhile.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(12);
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(500);
@@ -92,6 +94,12 @@ pub async fn lock(session: &Session) -> Result<bool> {
         }
         tokio::time::sleep(LOCK_RETRY_INTERVAL).await;
     }
+}
+
+/// Takes the lock of runs that only read, if nobody has it. It tells who may remove what such a run left elsewhere.
+pub async fn lock_for_reading(session: &Session) -> Result<bool> {
+    let statement = "SELECT pg_try_advisory_lock($1)";
+    session.value("take the lock of runs that read", statement, &[&LOCK_FOR_READING]).await
 }
 
 /// Ends what a killed start of this run left at work on the target: a server notices only when it next talks to its

@@ -2,7 +2,7 @@
 //! was lost.
 //!
 //! The flow, from top to bottom: [`args`] and [`config`] say what is wanted; [`run`] does it: it connects
-//! ([`endpoint`], [`tls`], [`connect`]), takes a [`snapshot`], reads the [`catalog`], makes a [`plan`], looks
+//! ([`endpoint`], [`tls`], [`connect`], through a platform by a [`way`]), takes a [`snapshot`], reads the [`catalog`], makes a [`plan`], looks
 //! before it leaps ([`preflight`]), restores the [`schema`], copies table by table ([`mod@copy`] over [`stream`]),
 //! builds what belongs to them ([`index`], [`finish`]), and compares ([`verify`], [`rest`], [`compare`], [`derived`],
 //! [`locate`]); [`repair`] copies again what differs.
@@ -51,9 +51,11 @@ pub mod segment;
 pub mod snapshot;
 pub mod source;
 pub mod sql;
+pub mod state;
 pub mod stream;
 pub mod tls;
 pub mod verify;
+pub mod way;
 pub mod width;
 
 use common::error::{OperatorError, show};

@@ -14,6 +14,7 @@ use common::report::{Item, ItemState, Report, Side as ReportSide, Totals, Writer
 use common::settings::LogFormat;
 use common::signals::Shutdown;
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{RelationName, ServerVersion};
 use crate::config::{Config, Mode};
@@ -22,10 +23,12 @@ use crate::error::{Error, Result};
 use crate::journal;
 use crate::large_object;
 use crate::plan::{Plan, TablePlan};
-use crate::preflight;
 use crate::record::TableRecord;
-use crate::run::{State, run};
+use crate::run::run;
+use crate::source::Origin;
+use crate::state::State;
 use crate::verify;
+use crate::way;
 
 /// How long a run that was told to stop may take to do so by itself; the report and the summary come after.
 const STOP_GRACE: Duration = Duration::from_secs(8);
@@ -41,6 +44,7 @@ pub async fn run_and_report(config: &Config, shutdown: &Shutdown) -> ExitStatus 
     };
     let display = Display::start(state.progress.clone(), config.log_format, config.progress_interval);
     let outcome = run_or_give_up(config, shutdown, &mut state).await;
+    way::close(&mut state, shutdown.signal().is_some()).await;
     display.finish().await;
     let outcome = match shutdown.signal() {
         Some(signal) => Err(Error::Stopped(signal)),
@@ -62,8 +66,18 @@ async fn run_or_give_up(config: &Config, shutdown: &Shutdown, state: &mut State)
     };
     tokio::select! {
         biased;
-        outcome = run(config, &stop, state) => outcome,
+        outcome = run_to_its_end(config, &stop, state) => outcome,
         () = given_up => Err(Error::Cancelled),
+    }
+}
+
+/// A way that broke is no reason to end: the run begins again, and goes on from its journal.
+async fn run_to_its_end(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<()> {
+    loop {
+        match run(config, stop, state).await {
+            Err(error) if way::may_go_on(config, state, &error).await => state.begin_again(),
+            outcome => return outcome,
+        }
     }
 }
 
@@ -90,15 +104,8 @@ async fn conclude(
             error.class().exit_status()
         }
         Ok(()) if config.mode == Mode::DryRun => {
-            if let (Some(plan), LogFormat::Text) = (&state.plan, config.log_format) {
-                print(&preflight::describe(&state.checks));
-                match &state.finished_before {
-                    Some(seal) => print(&format!(
-                        "The target holds the finished work of run {}: both sides would be compared, nothing copied.\n",
-                        seal.run_id
-                    )),
-                    None => print(&plan.describe()),
-                }
+            if config.log_format == LogFormat::Text {
+                print(&state.describe());
             }
             ExitStatus::Done
         }
@@ -198,7 +205,7 @@ fn assemble(config: &Config, state: &State, started_at: Timestamp, outcome: &Res
         environment: config.environment.clone(),
         started_at,
         finished_at: Timestamp::now(),
-        source: side(&config.source, state.source_version),
+        source: source_side(config, state),
         target: side(&config.target, state.target_version),
         verdict,
         exit_code,
@@ -219,12 +226,27 @@ fn side(endpoint: &Endpoint, version: Option<ServerVersion>) -> ReportSide {
     ReportSide { location: endpoint.label(), engine }
 }
 
+fn source_side(config: &Config, state: &State) -> ReportSide {
+    match (&state.way.source, &config.origin) {
+        (Some(endpoint), _) => side(endpoint, state.source_version),
+        (None, Origin::Endpoint(endpoint)) => side(endpoint, None),
+        (None, Origin::Platform(source)) => {
+            ReportSide { location: source.settings.place(), engine: "PostgreSQL, not reached".into() }
+        }
+    }
+}
+
 fn settings(config: &Config, state: &State) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::from([
         ("split above".to_owned(), common::units::bytes(config.segment_bytes_max)),
-        ("TLS to the source".to_owned(), config.source.tls.mode.word().to_owned()),
         ("TLS to the target".to_owned(), config.target.tls.mode.word().to_owned()),
     ]);
+    if let Some(source) = &state.way.source {
+        settings.insert("TLS to the source".into(), source.tls.mode.word().into());
+    }
+    if let Some(tunnel) = state.way.source.as_ref().and_then(|source| source.tunnel.as_ref()) {
+        settings.insert("way to the source".into(), format!("SSH to the application {}", tunnel.app()));
+    }
     if let Some(width) = state.width {
         settings.insert("jobs".into(), width.jobs.to_string());
         settings.insert("index jobs".into(), width.index_jobs.to_string());

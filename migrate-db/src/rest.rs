@@ -14,8 +14,8 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::finish::{self, Position};
 use crate::plan::{Plan, TablePlan};
-use crate::run::State;
 use crate::snapshot::Snapshot;
+use crate::state::State;
 use crate::{compare, derived, locate, verify};
 
 /// Compares what is not rows, and names the rows that differ.

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use common::finding::Verdict;
-use common::progress::Progress;
 use common::report::{Check, CheckOutcome};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +16,7 @@ use crate::client_tools::ClientTools;
 use crate::config::{Config, Mode};
 use crate::connect::{Pool, Session};
 use crate::context::Context;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Side};
 use crate::forecast::Forecast;
 use crate::journal::{self, Journal, Step};
@@ -24,72 +24,18 @@ use crate::late_writers::{self, WriteCounts};
 use crate::plan::{self, Plan, TablePlan};
 use crate::preflight::{self, Party, TargetState};
 use crate::preset::Planted;
-use crate::record::{Recorder, TableRecord};
+use crate::record::TableRecord;
 use crate::restore::Restore;
 use crate::schema::Schema;
 use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
+use crate::state::State;
+use crate::way;
 use crate::width::{self, Width};
 use crate::{bounds, builds, clean, copy, estimate, finish, index, large_object, repair, rest, rights, seal, verify};
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
 const TABLES_IN_FLIGHT_MAX: usize = 64;
-
-/// What a run has come to know; grows as it goes.
-pub struct State {
-    /// Identifies the run; taken from the journal when one goes on.
-    pub run_id: String,
-    /// The source's version.
-    pub source_version: Option<ServerVersion>,
-    /// The target's version.
-    pub target_version: Option<ServerVersion>,
-    /// Sessions that work at the same time, once both servers are known.
-    pub width: Option<Width>,
-    /// What preflight looked at.
-    pub checks: Vec<Check>,
-    /// The plan, once made.
-    pub plan: Option<Arc<Plan>>,
-    /// One record per table that was reached.
-    pub records: Arc<Mutex<Vec<TableRecord>>>,
-    /// What became of the large objects.
-    pub large_objects: Option<large_object::Record>,
-    /// Findings and times.
-    pub recorder: Recorder,
-    /// Counters for the display.
-    pub progress: Progress,
-    /// Puts the seal in the journal's place, once the run was proved equal and the result is out. Not before: whoever is
-    /// killed between the two must be able to run the same command again.
-    pub sealer: Option<Sealer>,
-    /// The finished run whose work is on the target already: it is compared, and nothing is copied.
-    pub finished_before: Option<Seal>,
-}
-
-/// At the beginning.
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            run_id: uuid::Uuid::now_v7().to_string(),
-            source_version: None,
-            target_version: None,
-            width: None,
-            checks: Vec::new(),
-            plan: None,
-            records: Arc::default(),
-            large_objects: None,
-            recorder: Recorder::default(),
-            progress: Progress::new("tables"),
-            sealer: None,
-            finished_before: None,
-        }
-    }
-}
-
-impl State {
-    /// The records so far.
-    pub fn records(&self) -> Vec<TableRecord> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// Both ends, looked at and ready.
 struct Ready {
@@ -105,7 +51,7 @@ struct Ready {
 
 /// Does what `config` asks for. What was found out is in `state` even when this fails.
 pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<()> {
-    let ready = prepare(config, stop, state).await?;
+    let Some(ready) = prepare(config, stop, state).await? else { return Ok(()) };
     let (plan, writes) = (Arc::clone(&ready.plan), ready.writes.clone());
     match config.mode {
         Mode::DryRun => return Ok(()),
@@ -124,13 +70,14 @@ async fn look_for_late_writers(
     plan: &Plan,
     before: &WriteCounts,
 ) -> Result<()> {
-    let later = WriteCounts::read(&config.source).await?;
+    let Some(source) = &state.way.source else { return Ok(()) };
+    let later = WriteCounts::read(source).await?;
     let changed = before.changed(&later, plan);
     if changed.is_empty() {
         return Ok(());
     }
     state.progress.begin_phase("look for late writers", None, None);
-    let snapshot = Snapshot::take(&config.source, Side::Source).await?;
+    let snapshot = Snapshot::take(source, Side::Source).await?;
     let now = context(config, stop, state, plan, &snapshot);
     for finding in late_writers::findings(changed, &state.records(), &now).await? {
         tracing::warn!("{} {}", finding.item, finding.detail);
@@ -139,17 +86,31 @@ async fn look_for_late_writers(
     Ok(())
 }
 
-/// Connects, takes the snapshot, reads the catalog, makes the plan, and looks whether anything stands in the way.
-async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<Ready> {
+/// A session with the target; a run that writes has the lock with it, before anything is made anywhere.
+async fn open_target(config: &Config, state: &mut State) -> Result<Session> {
+    state.checks.push(preflight::way(&config.target, Side::Target).await?);
+    let control = Session::open(&config.target, Side::Target).await?;
+    if config.mode.writes() && !journal::lock(&control).await? {
+        let detail = format!("another run is at work on {}", config.target.label());
+        state.checks.push(Check::fail("no other run", detail, "wait for it to end, or stop it"));
+        return Err(Error::Refused(state.checks.clone()));
+    }
+    Ok(control)
+}
+
+/// Connects, takes the snapshot, reads the catalog, makes the plan, and looks whether anything stands in the way. `None`
+/// when a dry run would have to make something first, to get at the source.
+async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<Option<Ready>> {
     let started = Instant::now();
-    state.checks = preflight::ways(&config.source, &config.target).await?;
-    let writes = WriteCounts::read(&config.source).await?;
-    let (snapshot, control) =
-        tokio::try_join!(Snapshot::take(&config.source, Side::Source), Session::open(&config.target, Side::Target))?;
+    let control = open_target(config, state).await?;
+    let Some(endpoint) = way::open(config, &control, state).await? else { return Ok(None) };
+    state.checks.push(preflight::way(&endpoint, Side::Source).await?);
+    let writes = WriteCounts::read(&endpoint).await?;
+    let snapshot = Snapshot::take(&endpoint, Side::Source).await?;
     let source_version = preflight::server_version(snapshot.session()).await?;
     let target_version = preflight::server_version(&control).await?;
     (state.source_version, state.target_version) = (Some(source_version), Some(target_version));
-    let source = Party { endpoint: &config.source, session: snapshot.session(), version: source_version };
+    let source = Party { endpoint: &endpoint, session: snapshot.session(), version: source_version };
     let target = Party { endpoint: &config.target, session: &control, version: target_version };
     let catalog = catalog::read(snapshot.session(), source_version).await?;
     let planted = Planted::find(snapshot.session(), config.preset).await?;
@@ -159,14 +120,9 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     state.checks.push(room);
     state.checks.push(preflight::planted(&planted));
     state.checks.push(late_writers::connected(snapshot.session()).await?);
-    let source_identity = identity(snapshot.session(), config).await?;
+    let source_identity = identity(snapshot.session(), &endpoint).await?;
     let mut ready_tools = None;
     let mut journal = None;
-    if config.mode.writes() && !journal::lock(&control).await? {
-        let detail = format!("another run is at work on {}", config.target.label());
-        state.checks.push(Check::fail("no other run", detail, "wait for it to end, or stop it"));
-        return Err(Error::Refused(state.checks.clone()));
-    }
     if config.mode == Mode::Repair {
         journal = journal::load(&control).await?;
         state.finished_before = Seal::read(&control).await?;
@@ -177,8 +133,9 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
             // Before it is read for good: what is still being committed would be missing from it.
             journal::end_leftovers(&control).await?;
         }
-        journal = journal::load(&control).await?.filter(|_| !config.clean);
-        if journal.is_none() && !config.clean {
+        let clean = config.clean && !state.cleaned;
+        journal = journal::load(&control).await?.filter(|_| !clean);
+        if journal.is_none() && !clean {
             state.finished_before = Seal::read(&control).await?.filter(|seal| seal.source == source_identity);
         }
         let target_state = target_state(config, journal.as_ref(), state.finished_before.as_ref());
@@ -208,7 +165,7 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     if config.mode == Mode::DryRun {
         state.checks.push(estimate::sample(&snapshot.readers(width.jobs), &plan, stop).await?);
     }
-    Ok(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity, writes })
+    Ok(Some(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity, writes }))
 }
 
 fn target_state<'a>(config: &'a Config, journal: Option<&'a Journal>, seal: Option<&'a Seal>) -> TargetState<'a> {
@@ -217,12 +174,12 @@ fn target_state<'a>(config: &'a Config, journal: Option<&'a Journal>, seal: Opti
 
 /// Names the source so that a later start of the run can tell whether it is the same: by its cluster where the server
 /// says so, since addresses change (a tunnel has a new port each time).
-async fn identity(session: &Session, config: &Config) -> Result<String> {
+async fn identity(session: &Session, source: &Endpoint) -> Result<String> {
     let allowed: bool = session
         .value("look at the source's rights", "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')", &[])
         .await?;
     if !allowed {
-        return Ok(format!("{}:{}/{}", config.source.host, config.source.port, config.source.database));
+        return Ok(format!("{}:{}/{}", source.host, source.port, source.database));
     }
     let statement = "SELECT system_identifier::text || '/' || current_database() FROM pg_control_system()";
     session.value("read the source's identity", statement, &[]).await
@@ -266,9 +223,10 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
 async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, ready: Ready) -> Result<()> {
     let Ready { control, snapshot, plan, journal, tools, source_identity, .. } = ready;
     let tools = tools.ok_or_else(|| Error::Defect("no client tools were looked for".into()))?;
-    if config.clean {
+    if config.clean && !state.cleaned {
         clean::empty_target(&control).await?;
         seal::remove(&control).await?;
+        state.cleaned = true;
     }
     let resumed = journal.is_some();
     let journal = if let Some(journal) = journal {
@@ -279,7 +237,7 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     };
     let restore = Restore { plan: &plan, target: &config.target, recorder: &state.recorder, stop };
     state.progress.begin_phase("schema", None, None);
-    let schema = Schema::dump(&tools, &config.source, &snapshot, &plan.planted, config.rights, stop).await?;
+    let schema = Schema::dump(&tools, snapshot.endpoint(), &snapshot, &plan.planted, config.rights, stop).await?;
     restore.pre_data(&schema, &journal, &control).await?;
     let mut context = context(config, stop, state, &plan, &snapshot);
     context.has_triggers = journal.is_done(Step::PostData);

@@ -48,6 +48,11 @@ impl Snapshot {
         &self.session
     }
 
+    /// Where it was taken.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// Its name on the server, as `pg_dump --snapshot` wants it.
     pub fn id(&self) -> &str {
         &self.id

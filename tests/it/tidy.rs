@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 400;
-const FOLDERS: [&str; 6] = ["common", "images", "migrate-db", "migrate-s3", "runbooks", "tests"];
+const FOLDERS: [&str; 7] = ["common", "images", "migrate-db", "migrate-s3", "platform", "runbooks", "tests"];
 
 /// A file of the repository, by its path from the root.
 struct File {
@@ -109,8 +109,12 @@ fn the_two_programs_never_see_each_other() {
     });
     assert_none(offenders, "these see the other program");
     let depends = |file: &File| file.code().any(|line| line.starts_with("migrate-"));
-    let offenders = paths_where(|file| file.path == "common/Cargo.toml" && depends(file));
-    assert_none(offenders, "`common` knows neither program");
+    let shared = ["common/Cargo.toml", "platform/Cargo.toml"];
+    let offenders = paths_where(|file| shared.contains(&file.path.as_str()) && depends(file));
+    assert_none(offenders, "`common` and `platform` know neither program");
+    let sees_engines = |file: &File| ["tokio_postgres", "aws_sdk_"].iter().any(|word| file.mentions(word));
+    let offenders = paths_where(|file| file.path.starts_with("platform/") && sees_engines(file));
+    assert_none(offenders, "`platform` knows neither PostgreSQL nor S3");
 }
 
 #[test]

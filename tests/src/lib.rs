@@ -2,6 +2,7 @@
 //!
 //! It knows the programs only from outside, as the people who run them do: by their variables, exit codes and output.
 
+pub mod cloud_foundry;
 pub mod engines;
 pub mod estate;
 pub mod eventually;

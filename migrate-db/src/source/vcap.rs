@@ -7,12 +7,25 @@ use common::secret::Secret;
 use common::settings::SettingError;
 use serde_json::{Map, Value};
 
+use super::platform::TlsWords;
 use crate::endpoint::{Endpoint, Parts};
 
 /// The endpoint of the service instance called `service`.
 pub(super) fn endpoint(services: &str, service: &str) -> Result<Endpoint, SettingError> {
     let origin = common::vcap::origin(service);
-    parts(&common::vcap::credentials(services, service)?, &origin)?.build(&origin)
+    of_credentials(&common::vcap::credentials(services, service)?, &origin, &TlsWords::default())
+}
+
+/// The endpoint that `credentials` describe. `words` fill what they leave open.
+pub(super) fn of_credentials(
+    credentials: &Map<String, Value>,
+    origin: &str,
+    words: &TlsWords,
+) -> Result<Endpoint, SettingError> {
+    let mut parts = parts(credentials, origin)?;
+    parts.sslmode = parts.sslmode.or_else(|| words.sslmode.clone());
+    parts.sslrootcert = parts.sslrootcert.or_else(|| words.sslrootcert.clone());
+    parts.build(origin)
 }
 
 /// The split fields first: a password may break the URI. The URI fills what they leave open, and says `sslmode`.

@@ -10,6 +10,7 @@ mod late_writers;
 mod limits;
 mod network;
 mod pair;
+mod platform;
 mod poolers;
 mod presets;
 mod refused;

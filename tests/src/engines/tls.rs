@@ -1,5 +1,6 @@
 //! Certificates for the engines: one authority that the tests know, a server certificate of it for the name
-//! `localhost` and for one as RDS has them, and a second authority that signed nothing, for tests of mistrust.
+//! `localhost`, for one as RDS has them and for one inside a platform, and a second authority that signed nothing, for tests of
+//! mistrust.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -9,13 +10,15 @@ use tempfile::TempDir;
 
 /// A name of the engines' certificate that no resolver knows: an alias of a container can have it.
 pub const RDS_NAME: &str = "core-test.abcdefghijkl.eu-west-2.rds.amazonaws.com";
+/// The name by which a database is known inside a platform, and nowhere else.
+pub const DATABASE_HOST: &str = "core-production.database.platform.internal";
 
 /// What was made for this process.
-pub(super) struct Certificates {
+pub(crate) struct Certificates {
     /// The server's certificate, PEM.
-    pub(super) server: String,
+    pub(crate) server: String,
     /// The server's key, PEM.
-    pub(super) server_key: String,
+    pub(crate) server_key: String,
     directory: TempDir,
 }
 
@@ -25,18 +28,18 @@ impl Certificates {
     /// # Panics
     ///
     /// When the system has no randomness or no temporary directory.
-    pub(super) fn get() -> &'static Self {
+    pub(crate) fn get() -> &'static Self {
         static CERTIFICATES: OnceLock<Certificates> = OnceLock::new();
         CERTIFICATES.get_or_init(|| make().unwrap_or_else(|error| panic!("cannot make certificates: {error}")))
     }
 
     /// File with the authority that signed the server's certificate.
-    pub(super) fn authority(&self) -> PathBuf {
+    pub(crate) fn authority(&self) -> PathBuf {
         self.directory.path().join("authority.pem")
     }
 
     /// File with an authority that did not.
-    pub(super) fn stranger(&self) -> PathBuf {
+    pub(crate) fn stranger(&self) -> PathBuf {
         self.directory.path().join("stranger.pem")
     }
 }
@@ -49,8 +52,8 @@ fn make() -> Result<Certificates, Box<dyn std::error::Error>> {
     std::fs::write(directory.path().join("stranger.pem"), stranger.pem())?;
     let key = KeyPair::generate()?;
     // The names only: a connection to 127.0.0.1 is one to the wrong host for `verify-full`, and right for `verify-ca`.
-    let server =
-        CertificateParams::new(vec!["localhost".to_owned(), RDS_NAME.to_owned()])?.signed_by(&key, &authority)?;
+    let names = ["localhost", RDS_NAME, DATABASE_HOST].map(str::to_owned);
+    let server = CertificateParams::new(names)?.signed_by(&key, &authority)?;
     Ok(Certificates { server: server.pem(), server_key: key.serialize_pem(), directory })
 }
 
