@@ -112,6 +112,7 @@ resource "aws_iam_role_policy" "s3_migration" {
           "s3:PutObject",
           "s3:PutObjectTagging",
           "s3:AbortMultipartUpload",
+          "s3:ListMultipartUploadParts",
         ]
         Resource = [for bucket in local.buckets : "arn:aws:s3:::${bucket.target_bucket}/*"]
       },

@@ -1,12 +1,12 @@
 //! The command line and its variables; knows nothing of what they lead to.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser};
 use common::location::{BucketUrl, Location};
 use common::settings::CommonArgs;
 
+use crate::manifest::Place;
 use crate::shard::Shard;
 
 /// Copies buckets out of a platform-as-a-service into their new homes and proves every byte.
@@ -89,6 +89,11 @@ pub struct Args {
           help_heading = "What to do")]
     pub versions: bool,
 
+    /// Migrate what this list names, instead of listing the source: the manifest.json of an S3 Inventory in CSV, or a manifest
+    /// of S3 Batch Operations (`bucket,key`, also .gz); a file or s3://bucket/key, reached like the target
+    #[arg(long, env = "MANIFEST", value_name = "PLACE", conflicts_with_all = ["delete_extra", "versions"], help_heading = "What to do")]
+    pub manifest: Option<Place>,
+
     /// Whether `--verify` was asked to believe what the stores keep; see [`Args::read`].
     #[arg(skip)]
     pub verify_stored: bool,
@@ -122,9 +127,17 @@ pub struct Args {
 #[derive(Debug, Clone, Parser)]
 #[command(name = "migrate-s3 merge-reports", max_term_width = 110)]
 pub struct MergeArgs {
-    /// Directories with a `report.json`, or with one in each of their own directories
-    #[arg(required = true, value_name = "DIRECTORY")]
-    pub directories: Vec<PathBuf>,
+    /// Directories or `s3://bucket/prefix`, each with a `report.json`, or with one in each of the folders directly below
+    #[arg(required = true, value_name = "LOCATION")]
+    pub locations: Vec<Location>,
+
+    /// Endpoint of the reports' bucket, when it is not AWS
+    #[arg(long, env = "REPORT_ENDPOINT_URL", value_name = "URL")]
+    pub report_endpoint_url: Option<String>,
+
+    /// Region of the reports' bucket [default: eu-west-2]
+    #[arg(long, env = "REPORT_REGION", value_name = "REGION")]
+    pub report_region: Option<String>,
 }
 
 /// The word that asks for [`MergeArgs`].
@@ -172,7 +185,7 @@ const AFTER_HELP: &str = "\
 Variables for secrets (each also as NAME_FILE, a path):
   PAAS_ACCESS_KEY_ID, PAAS_SECRET_ACCESS_KEY, PAAS_SESSION_TOKEN    the source's key pair; used for nothing else
   VCAP_SERVICES          the platform's credentials, searched for CF_SERVICE
-`migrate-s3 merge-reports DIRECTORY…` adds up the reports of all shares and says whether they are the whole.
+`migrate-s3 merge-reports LOCATION…` adds up the reports of all shares and says whether they are the whole.
 The target is reached with the ordinary chain: AWS_ACCESS_KEY_ID and so on, or the role of the task or the instance.
 
 Exit codes: 0 proved equal, 1 failed, 2 usage, 3 refused before any change, 4 differences, 5 cut short (run again),

@@ -55,6 +55,8 @@ pub struct Census {
     pub markers: u64,
     /// Marks of deletion that the target has already.
     pub marked: u64,
+    /// Objects that a manifest names and that are not to be migrated.
+    pub left: u64,
     /// Versions that cannot be put where they belong.
     pub unaligned: u64,
     /// Keys that tools which map keys to paths would damage.
@@ -90,6 +92,7 @@ impl Census {
             Step::Mark { .. } => self.copy += 1,
             Step::Marked { .. } => self.marked += 1,
             Step::Unaligned { .. } => self.unaligned += 1,
+            Step::Left { .. } => self.left += 1,
         }
         self.count_source(source);
     }
@@ -151,6 +154,12 @@ impl fmt::Display for Census {
         line("to compare", format!("{} objects that are there in the same size", count(self.compare)))?;
         line("known to be equal", format!("{} objects, by the journal", count(self.known)))?;
         line("differ in size", format!("{} objects, which need --overwrite", count(self.differ)))?;
+        if self.left > 0 {
+            line(
+                "left behind",
+                format!("{} objects, which the manifest names and which are not there or not meant", count(self.left)),
+            )?;
+        }
         line("only on the target", format!("{} objects", count(self.extra)))?;
         line("odd keys", format!("{} (`//`, `.`, `..`, a `/` at an end, control characters)", count(self.odd)))?;
         line("not UTF-8", format!("{} keys, which cannot be copied", count(self.unsendable)))?;

@@ -12,6 +12,7 @@ use common::settings::{LogFormat, Mode, SettingError, Variables};
 
 use crate::args::{Args, MERGE_REPORTS, MergeArgs};
 use crate::error::Error;
+use crate::manifest;
 use crate::shard::Shard;
 use crate::vcap;
 
@@ -61,6 +62,8 @@ pub struct Config {
     pub allow_extra: bool,
     /// Delete what only the target has, at most so many objects.
     pub delete_max: Option<u32>,
+    /// The list of what is to be migrated, instead of the source's listing.
+    pub manifest: Option<manifest::Place>,
     /// Whether all versions are migrated, not only the current objects.
     pub versions: bool,
     /// Whether `--verify` holds the stores' own checksums against each other instead of reading.
@@ -118,6 +121,13 @@ impl Config {
         let legs = legs(&args, variables)?;
         legs.iter().try_for_each(refuse_same_place)?;
         consent(&args, &legs)?;
+        if args.manifest.is_some() && legs.len() > 1 {
+            return Err(Error::Setting(SettingError::Invalid {
+                name: "--manifest (MANIFEST)".into(),
+                reason: format!("it lists one bucket, and the environment has {}", legs.len()),
+                how: Some("choose a bucket with --bucket".into()),
+            }));
+        }
         let shard = args.shard.map_or_else(|| Shard::of_orchestrator(variables), |shard| Ok(Some(shard)))?;
         let report_store = args.common.report_side();
         Ok(Self {
@@ -132,6 +142,7 @@ impl Config {
             overwrite: args.overwrite,
             allow_extra: args.allow_extra,
             delete_max: args.delete_extra.then_some(args.delete_max),
+            manifest: args.manifest,
             versions: args.versions,
             verify_stored: args.verify_stored,
             state: args.state,

@@ -3,8 +3,9 @@
 //! A small object is one GET into one buffer, hashed while it arrives, and one PUT with an explicit checksum that the
 //! target validates. The leave to hold its bytes is taken before the download starts. Called by `work`.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 use common::finding::{Finding, FindingKind, ProofLevel};
@@ -15,6 +16,7 @@ use crate::compare::Depth;
 use crate::digest::{self, ContentDigest, ContentHasher, EtagKind, EtagPlan, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::journal::Begun;
 use crate::key::Key;
 use crate::listing::Entry;
 use crate::metadata::{self, Head, Metadata, Tags};
@@ -80,6 +82,8 @@ pub struct Route {
     pub depth: Depth,
     /// What the target can do.
     pub capabilities: Capabilities,
+    /// Multipart uploads that the journal knows to have begun, by the hash of their keys.
+    pub begun: Mutex<HashMap<u128, Begun>>,
     /// Multipart uploads that an earlier start left behind.
     pub leftovers: multipart::Leftovers,
     /// Counters for the display.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::error::{Class, OperatorError};
 use common::retry::RetryPolicy;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -18,12 +19,20 @@ pub struct Errand {
     retries: AtomicU32,
     /// Whether an object must not be written twice although nobody would see the difference but the one who counts versions.
     writes_once: bool,
+    /// Takes lines for the journal, where there is one.
+    pub journal: Option<mpsc::Sender<String>>,
 }
 
 impl Errand {
     /// A piece of work that ends early when `stop` is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { stop, retries: AtomicU32::new(0), writes_once: false }
+        Self { stop, retries: AtomicU32::new(0), writes_once: false, journal: None }
+    }
+
+    /// The same with lines for the journal going to `journal`.
+    #[must_use]
+    pub fn noting(self, journal: Option<mpsc::Sender<String>>) -> Self {
+        Self { journal, ..self }
     }
 
     /// The same where a write whose answer was lost must not be repeated unseen, because it would leave two versions.

@@ -152,6 +152,14 @@ pub enum Error {
     /// A defect of the program.
     #[error(transparent)]
     Unbalanced(#[from] Unbalanced),
+    /// The list of what is to be migrated cannot be read or believed.
+    #[error("the manifest {place}: {what}")]
+    Manifest {
+        /// The file.
+        place: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Reports of shares do not add up.
     #[error("{place}: {what}")]
     Merge {
@@ -265,6 +273,7 @@ impl OperatorError for Error {
             | Self::PartTooBig { .. }
             | Self::Occupied { .. }
             | Self::Merge { .. }
+            | Self::Manifest { .. }
             | Self::State { .. }
             | Self::Task(_)
             | Self::Unbalanced(_)
@@ -296,6 +305,9 @@ impl OperatorError for Error {
             }
             Self::Occupied { .. } => "find out who else writes to the target; --overwrite replaces what is there",
             Self::State { .. } => "check the place and the rights on it, or give another --state",
+            Self::Manifest { .. } => {
+                "give the manifest.json of an S3 Inventory in CSV, or a CSV of bucket,key, of the source's bucket"
+            }
             Self::Merge { .. } => "run the shares that are missing, all of them on the same source, then merge again",
             Self::Report(error) => return error.hint(),
             Self::TooManyFailures { .. } | Self::Stopped(_) | Self::GivenUp => {

@@ -11,7 +11,9 @@ use common::location::store::{Store, Upload};
 use common::location::{BucketUrl, Location};
 use common::report::ReportError;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use sha2::{Digest as _, Sha256};
 
+use crate::digest::Sha;
 use crate::error::Error;
 use crate::listing::Entry;
 
@@ -26,6 +28,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 pub struct FailedRows {
     upload: Upload,
     text: String,
+    hash: Sha256,
 }
 
 impl FailedRows {
@@ -34,7 +37,7 @@ impl FailedRows {
         let unusable = |source| ReportError::Unusable { location: location.clone(), source };
         let store = Store::open(location, side).await.map_err(unusable)?;
         let upload = store.begin(NAME, "text/csv").await.map_err(unusable)?;
-        Ok(Self { upload, text: String::new() })
+        Ok(Self { upload, text: String::new(), hash: Sha256::new() })
     }
 
     /// Adds the object `entry` of `bucket`.
@@ -46,14 +49,16 @@ impl FailedRows {
         self.write().await
     }
 
-    /// Completes the file.
-    pub async fn finish(mut self) -> Result<(), Error> {
+    /// Completes the file; returns its SHA-256.
+    pub async fn finish(mut self) -> Result<Sha, Error> {
         self.write().await?;
-        Ok(self.upload.complete().await.map_err(|source| ReportError::Write { name: NAME, source })?)
+        self.upload.complete().await.map_err(|source| ReportError::Write { name: NAME, source })?;
+        Ok(self.hash.finalize().into())
     }
 
     async fn write(&mut self) -> Result<(), Error> {
         let piece = Bytes::from(std::mem::take(&mut self.text));
+        self.hash.update(&piece);
         Ok(self.upload.append(piece).await.map_err(|source| ReportError::Write { name: NAME, source })?)
     }
 }

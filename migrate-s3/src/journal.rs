@@ -51,17 +51,23 @@ fn target_print(size: u64, etag: &str) -> u64 {
 #[derive(Debug, Default)]
 pub struct Memory {
     known: HashMap<u128, Known>,
+    uploads: HashMap<u128, Begun>,
 }
 
 impl Memory {
     /// What is known of `key`.
     pub fn get(&self, key: &Key) -> Option<&Known> {
-        self.known.get(&key_hash(key, None))
+        self.known.get(&hash(key, None))
     }
 
     /// What is known of the source's version `entry`.
     pub fn get_version(&self, entry: &Entry) -> Option<&Known> {
-        self.known.get(&key_hash(&entry.key, entry.version_id()))
+        self.known.get(&key_hash(entry))
+    }
+
+    /// The uploads that have begun and of whose end nothing is known.
+    pub fn take_uploads(&mut self) -> HashMap<u128, Begun> {
+        std::mem::take(&mut self.uploads)
     }
 
     /// How many objects are known.
@@ -78,15 +84,19 @@ impl Memory {
     pub fn insert(&mut self, source: &Entry, target_size: u64, target_etag: &str, sha256: Sha, proof: ProofLevel) {
         let known =
             Known { source: source_print(source), target: target_print(target_size, target_etag), sha256, proof };
-        self.known.insert(key_hash(&source.key, source.version_id()), known);
+        self.known.insert(key_hash(source), known);
     }
 
     /// Remembers what the lines of `text` say; returns how many of them were not whole.
     pub fn read(&mut self, text: &[u8]) -> u64 {
         let mut torn_count = 0;
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match Line::parse(line) {
-                Some((key_hash, known)) => drop(self.known.insert(key_hash, known)),
+            match parse(line) {
+                Some((key_hash, Told::Finished(known))) => {
+                    self.uploads.remove(&key_hash);
+                    self.known.insert(key_hash, known);
+                }
+                Some((key_hash, Told::Begun(begun))) => drop(self.uploads.insert(key_hash, begun)),
                 None => torn_count += 1,
             }
         }
@@ -94,7 +104,12 @@ impl Memory {
     }
 }
 
-fn key_hash(key: &Key, version_id: Option<&str>) -> u128 {
+/// By what an object, or a version of it, is known here.
+pub fn key_hash(entry: &Entry) -> u128 {
+    hash(&entry.key, entry.version_id())
+}
+
+fn hash(key: &Key, version_id: Option<&str>) -> u128 {
     let sha = digest::sha256(key.as_bytes());
     let sha = version_id.map_or(sha, |id| digest::sha256(&[&sha, id.as_bytes()].concat()));
     u128::from_be_bytes(sha[..16].try_into().unwrap_or_default())
@@ -117,7 +132,41 @@ struct Line {
     proof: ProofLevel,
 }
 
-/// A finished object as a line of the journal, newline included: CRC-64 of the JSON, a space, the JSON.
+/// An upload that has begun, as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+struct UploadLine {
+    key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version_id: Option<String>,
+    upload_id: String,
+    source: u64,
+    belongings: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnyLine {
+    Finished(Line),
+    Begun(UploadLine),
+}
+
+/// A multipart upload that this migration has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// Its id.
+    pub id: String,
+    source: u64,
+    belongings: u64,
+}
+
+impl Begun {
+    /// Whether it was begun for the object that the source lists as `entry`, with these belongings.
+    pub fn is_of(&self, entry: &Entry, belongings: u64) -> bool {
+        self.source == source_print(entry) && self.belongings == belongings
+    }
+}
+
+/// A finished object as a line of the journal, newline included.
 pub fn line(source: &Entry, target_etag: &str, sha256: Sha, checksum: Option<&str>, proof: ProofLevel) -> String {
     let line = Line {
         key: hex::encode(source.key.as_bytes()),
@@ -130,20 +179,53 @@ pub fn line(source: &Entry, target_etag: &str, sha256: Sha, checksum: Option<&st
         checksum: checksum.map(Into::into),
         proof,
     };
-    // A struct of strings and numbers always serialises.
-    let json = serde_json::to_string(&line).unwrap_or_default();
+    framed(&line)
+}
+
+/// A multipart upload that has begun, as a line of the journal, newline included.
+pub fn upload_line(source: &Entry, upload_id: &str, belongings: u64) -> String {
+    framed(&UploadLine {
+        key: hex::encode(source.key.as_bytes()),
+        version_id: source.version_id().map(Into::into),
+        upload_id: upload_id.into(),
+        source: source_print(source),
+        belongings,
+    })
+}
+
+/// CRC-64 of the JSON, a space, the JSON, a newline. A struct of strings and numbers always serialises.
+fn framed(line: &impl Serialize) -> String {
+    let json = serde_json::to_string(line).unwrap_or_default();
     format!("{:016x} {json}\n", digest::crc64nvme(json.as_bytes()))
 }
 
-impl Line {
-    fn parse(line: &[u8]) -> Option<(u128, Known)> {
-        let (crc, json) = line.split_at_checked(17)?;
-        let crc = std::str::from_utf8(crc).ok()?.strip_suffix(' ')?;
-        let crc = u64::from_str_radix(crc, 16).ok()?;
-        if crc != digest::crc64nvme(json) {
-            return None;
+/// What a line tells.
+enum Told {
+    Finished(Known),
+    Begun(Begun),
+}
+
+fn parse(line: &[u8]) -> Option<(u128, Told)> {
+    let (crc, json) = line.split_at_checked(17)?;
+    let crc = std::str::from_utf8(crc).ok()?.strip_suffix(' ')?;
+    let crc = u64::from_str_radix(crc, 16).ok()?;
+    if crc != digest::crc64nvme(json) {
+        return None;
+    }
+    match serde_json::from_slice(json) {
+        Ok(AnyLine::Finished(line)) => line.known().map(|(key_hash, known)| (key_hash, Told::Finished(known))),
+        Ok(AnyLine::Begun(line)) => {
+            let key = Key::from(hex::decode(&line.key).ok()?);
+            let begun = Begun { id: line.upload_id, source: line.source, belongings: line.belongings };
+            Some((hash(&key, line.version_id.as_deref()), Told::Begun(begun)))
         }
-        let line: Self = serde_json::from_slice(json).ok()?;
+        Err(_) => None,
+    }
+}
+
+impl Line {
+    fn known(self) -> Option<(u128, Known)> {
+        let line = self;
         let key = Key::from(hex::decode(&line.key).ok()?);
         let source = Entry {
             key,
@@ -159,7 +241,7 @@ impl Line {
             sha256: hex::decode(&line.sha256).ok()?.try_into().ok()?,
             proof: line.proof,
         };
-        Some((key_hash(&source.key, source.version_id()), known))
+        Some((key_hash(&source), known))
     }
 }
 
@@ -214,6 +296,18 @@ mod tests {
             let is_torn = cut > 0 && cut < first_bytes || cut > first_bytes + 1 && cut < text.len() - 1;
             assert_eq!(torn_count, u64::from(is_torn), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn an_upload_is_known_until_its_object_is_finished() {
+        let entry = entry(b"key");
+        let mut memory = Memory::default();
+        memory.read(upload_line(&entry, "id", 7).as_bytes());
+        let begun = Memory { uploads: memory.uploads.clone(), ..Memory::default() }.take_uploads();
+        assert!(begun[&key_hash(&entry)].is_of(&entry, 7) && !begun[&key_hash(&entry)].is_of(&entry, 8));
+        assert!(!begun[&key_hash(&entry)].is_of(&Entry { size: 4, ..entry.clone() }, 7));
+        assert_eq!(memory.read(text(&[b"key".to_vec()]).as_bytes()), 0);
+        assert!(memory.take_uploads().is_empty());
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod journal;
 pub mod key;
 pub mod limits;
 pub mod listing;
+pub mod manifest;
 pub mod merge;
 pub mod merge_reports;
 pub mod metadata;
@@ -55,13 +56,17 @@ use crate::config::{Config, Request};
 pub fn main() -> ExitStatus {
     let config = match Config::of_process() {
         Ok(Request::Run(config)) => config,
-        Ok(Request::MergeReports(args)) => return merge_reports::run(&args),
+        Ok(Request::MergeReports(args)) => return on_runtime(merge_reports::run(&args)),
         Ok(Request::Show(text)) => return common::settings::show(&text),
         Err(error) => return fail(&error),
     };
     telemetry::init(config.log_format, config.verbose);
+    on_runtime(run_and_report(&config))
+}
+
+fn on_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(run_and_report(&config)),
+        Ok(runtime) => runtime.block_on(work),
         Err(error) => fail(&common::error::Unstartable(error)),
     }
 }

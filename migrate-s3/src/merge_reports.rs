@@ -4,16 +4,23 @@
 //! and the digests of their own shares must sum up to it, or one is missing or double. Called by `lib`.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use common::aws::SideOptions;
 use common::error::OperatorError as _;
 use common::exit::ExitStatus;
 use common::finding::Verdict;
+use common::location::Location;
 use common::report::{Report, Totals, summary};
 
 use crate::args::MergeArgs;
+use crate::errand::Errand;
 use crate::error::Error;
+use crate::listing::{self, From};
+use crate::read::{Wanted, read};
 use crate::shard::{Listed, Shard};
+use crate::store::{Side, Store};
 
 /// Settings under which a share's report keeps what it listed.
 pub const SHARD: &str = "shard";
@@ -22,9 +29,15 @@ pub const LISTED_ALL: &str = "listed by all shares";
 /// See [`SHARD`].
 pub const LISTED_OWN: &str = "listed by this share";
 
+/// The report's name in its place.
+const REPORT: &str = "report.json";
+
+/// A report has 2,000 items and findings at most; more than this is something else.
+const REPORT_BYTES_MAX: u64 = 64 << 20;
+
 /// Adds up, prints what came of it, and gives the exit status of the whole.
-pub fn run(args: &MergeArgs) -> ExitStatus {
-    match read_all(&args.directories).and_then(|reports| merge(&reports)) {
+pub async fn run(args: &MergeArgs) -> ExitStatus {
+    match read_all(args).await.and_then(|reports| merge(&reports)) {
         Ok(merged) => {
             // A reader that has gone away still has the exit status.
             let _ = summary::print(&merged.text());
@@ -37,28 +50,77 @@ pub fn run(args: &MergeArgs) -> ExitStatus {
     }
 }
 
-fn read_all(directories: &[PathBuf]) -> Result<Vec<Report>, Error> {
-    let mut paths = Vec::new();
-    for directory in directories {
-        let own = directory.join("report.json");
-        if own.is_file() {
-            paths.push(own);
-            continue;
+async fn read_all(args: &MergeArgs) -> Result<Vec<Report>, Error> {
+    let mut reports = Vec::new();
+    for location in &args.locations {
+        match location {
+            Location::Directory(directory) => {
+                for path in paths(directory)? {
+                    let text = std::fs::read(&path).map_err(|error| wrong(path.display(), error.to_string()))?;
+                    reports.push(parse(path.display(), &text)?);
+                }
+            }
+            Location::S3(url) => {
+                let side = SideOptions::of_process(args.report_endpoint_url.clone(), args.report_region.clone());
+                let store = Store::new(Side::Target, url.clone(), side).await?;
+                reports.extend(read_bucket(&store).await?);
+            }
         }
-        let entries = std::fs::read_dir(directory).map_err(|error| wrong(directory, error.to_string()))?;
-        paths.extend(entries.flatten().map(|entry| entry.path().join("report.json")).filter(|path| path.is_file()));
     }
+    Ok(reports)
+}
+
+/// The reports in `directory`, or in the directories directly below.
+fn paths(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let own = directory.join(REPORT);
+    if own.is_file() {
+        return Ok(vec![own]);
+    }
+    let entries = std::fs::read_dir(directory).map_err(|error| wrong(directory.display(), error.to_string()))?;
+    let paths = entries.flatten().map(|entry| entry.path().join(REPORT)).filter(|path| path.is_file());
+    let mut paths: Vec<PathBuf> = paths.collect();
     paths.sort();
-    paths.iter().map(|path| read(path)).collect()
+    Ok(paths)
 }
 
-fn read(path: &Path) -> Result<Report, Error> {
-    let text = std::fs::read(path).map_err(|error| wrong(path, error.to_string()))?;
-    serde_json::from_slice(&text).map_err(|error| wrong(path, format!("it is no report: {error}")))
+/// The same under a prefix.
+async fn read_bucket(store: &Store) -> Result<Vec<Report>, Error> {
+    let errand = Errand::new(tokio_util::sync::CancellationToken::new());
+    let (mut own, mut below, mut from) = (Vec::new(), Vec::new(), From::Start);
+    loop {
+        let page = listing::fetch(store, &from, None, &errand).await?;
+        for entry in &page.entries {
+            match entry.key.as_str().and_then(|key| key.strip_suffix(REPORT)) {
+                Some("") => own.push(entry.clone()),
+                Some(folder) if folder.ends_with('/') && folder.matches('/').count() == 1 => below.push(entry.clone()),
+                _ => {}
+            }
+        }
+        match page.next() {
+            Some(next) => from = next,
+            None => break,
+        }
+    }
+    let mut reports = Vec::new();
+    for entry in if own.is_empty() { below } else { own } {
+        let place = format!("{}{}", store.url(), entry.key);
+        if entry.size > REPORT_BYTES_MAX {
+            return Err(wrong(place, "it is too large for a report".into()));
+        }
+        let mut text = Vec::new();
+        let sink = &mut |chunk: &[u8]| text.extend_from_slice(chunk);
+        read(store, Wanted::of(&entry), 0..entry.size, &errand, sink).await?;
+        reports.push(parse(place, &text)?);
+    }
+    Ok(reports)
 }
 
-fn wrong(path: &Path, what: String) -> Error {
-    Error::Merge { place: path.display().to_string(), what }
+fn parse(place: impl Display, text: &[u8]) -> Result<Report, Error> {
+    serde_json::from_slice(text).map_err(|error| wrong(place, format!("it is no report: {error}")))
+}
+
+fn wrong(place: impl Display, what: String) -> Error {
+    Error::Merge { place: place.to_string(), what }
 }
 
 /// What all shares are together.

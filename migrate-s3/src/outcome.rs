@@ -180,6 +180,7 @@ fn settings(config: &Config, books: &Books) -> BTreeMap<String, String> {
         ("jobs".to_owned(), config.jobs.to_string()),
         ("memory limit".to_owned(), units::bytes(config.memory_bytes)),
         ("overwrite".to_owned(), yes_or_no(config.overwrite)),
+        ("manifest".to_owned(), config.manifest.as_ref().map_or_else(|| "none".into(), ToString::to_string)),
         ("versions".to_owned(), yes_or_no(config.versions)),
         ("allow extra".to_owned(), yes_or_no(config.allow_extra)),
         ("delete extra".to_owned(), config.delete_max.map_or_else(|| "no".into(), |most| format!("at most {most}"))),

@@ -79,6 +79,13 @@ pub enum Step {
         /// As the target lists it.
         target: Entry,
     },
+    /// One that a manifest names and that is not to be migrated.
+    Left {
+        /// As far as it is known.
+        source: Entry,
+        /// Why not.
+        why: &'static str,
+    },
     /// A version that cannot be put where it belongs.
     Unaligned {
         /// As the source lists it.
@@ -100,6 +107,7 @@ impl Step {
             | Self::Missing { source }
             | Self::Mark { source }
             | Self::Marked { source, .. }
+            | Self::Left { source, .. }
             | Self::Unaligned { source, .. } => source,
             Self::Extra { target } => target,
         }

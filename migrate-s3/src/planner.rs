@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::journal::Memory;
 use crate::key::Key;
 use crate::listing::{Entry, Listing};
+use crate::manifest::Row;
 use crate::merge::{Merge, Pair};
 use crate::plan::{Policy, Step, step};
 use crate::shard::Share;
@@ -21,6 +22,8 @@ use crate::versions::{self, Histories, History};
 pub enum Work {
     /// One step.
     One(Box<Step>),
+    /// An object of a manifest, to be looked up by whoever takes it.
+    Row(Box<Row>, Arc<Terms>),
     /// All steps of a key, to be carried out in this order; the target has `on_target` versions of it.
     Versions {
         /// The key.
@@ -38,6 +41,20 @@ impl Work {
         match self {
             Self::One(step) => std::slice::from_ref(step),
             Self::Versions { steps, .. } => steps,
+            Self::Row(..) => &[],
+        }
+    }
+
+    /// How many objects or versions it is about.
+    pub fn count(&self) -> u64 {
+        if let Self::Row(..) = self { 1 } else { self.steps().len() as u64 }
+    }
+
+    /// Bytes of content that will be read of the source, as far as that is known.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Row(row, _) => row.entry().size,
+            _ => self.steps().iter().map(Step::bytes).sum(),
         }
     }
 }
@@ -56,13 +73,14 @@ pub struct Terms {
 /// See the module.
 #[derive(Debug)]
 pub struct Planner {
-    terms: Terms,
+    terms: Arc<Terms>,
     sides: Sides,
 }
 
 #[derive(Debug)]
 enum Sides {
     Objects { source: Listing, target: Listing, merge: Box<Merge> },
+    Manifest { rows: Listing<Row> },
     Versions { source: Listing<History>, target: Listing<History>, next: Box<[Option<History>; 2]> },
 }
 
@@ -70,24 +88,36 @@ impl Planner {
     /// Plans for the objects as they are now.
     pub fn of_objects(source: &Store, target: &Store, terms: Terms, tasks: &mut TaskSet<Error>) -> Self {
         let (source, target) = (Listing::start(source, tasks), Listing::start(target, tasks));
-        Self { terms, sides: Sides::Objects { source, target, merge: Box::default() } }
+        Self { terms: Arc::new(terms), sides: Sides::Objects { source, target, merge: Box::default() } }
+    }
+
+    /// Plans for what a manifest names.
+    pub fn of_manifest(rows: Listing<Row>, terms: Terms) -> Self {
+        Self { terms: Arc::new(terms), sides: Sides::Manifest { rows } }
     }
 
     /// Plans for all versions.
     pub fn of_versions(source: &Store, target: &Store, terms: Terms, tasks: &mut TaskSet<Error>) -> Self {
         let (source, target) = (versions::start(source, tasks), versions::start(target, tasks));
-        Self { terms, sides: Sides::Versions { source, target, next: Box::new([None, None]) } }
+        Self { terms: Arc::new(terms), sides: Sides::Versions { source, target, next: Box::new([None, None]) } }
     }
 
     /// The next piece; `None` at the end, and when a listing broke off.
     pub async fn next(&mut self) -> Option<Work> {
-        let Terms { policy, memory, share } = &self.terms;
+        let Terms { policy, memory, share } = &*self.terms;
         loop {
             match &mut self.sides {
                 Sides::Objects { source, target, merge } => {
                     let pair = pair(source, target, merge).await?;
                     if share.takes(&pair) {
                         return Some(Work::One(Box::new(step(pair, *policy, memory))));
+                    }
+                }
+                Sides::Manifest { rows } => {
+                    let row = rows.next().await?;
+                    let pair = Pair::SourceOnly(row.entry().clone());
+                    if share.takes(&pair) {
+                        return Some(Work::Row(Box::new(row), Arc::clone(&self.terms)));
                     }
                 }
                 Sides::Versions { source, target, next } => {

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::copy::Proved;
 use crate::errand::Errand;
 use crate::error::Error;
-use crate::failed_rows::FailedRows;
+use crate::failed_rows::{self, FailedRows};
 use crate::journal;
 use crate::listing::Entry;
 use crate::state::State;
@@ -134,7 +134,13 @@ impl Ledger {
     /// Completes the list of what failed, when the books are closed.
     pub async fn close_failed_rows(&mut self) -> Result<(), Error> {
         match self.failed_rows.take() {
-            Some(failed_rows) => failed_rows.finish().await,
+            Some(failed_rows) => {
+                let sum = failed_rows.finish().await?;
+                if let Some(writer) = &mut self.writer {
+                    writer.also_sum(failed_rows::NAME, sum);
+                }
+                Ok(())
+            }
             None => Ok(()),
         }
     }

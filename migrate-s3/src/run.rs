@@ -12,6 +12,8 @@ use common::progress::Progress;
 use common::report::Check;
 use common::settings::Mode;
 use common::tasks::TaskSet;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,7 @@ use crate::error::Error;
 use crate::extra::Extra;
 use crate::journal::Memory;
 use crate::limits::{Limits, Pace};
+use crate::manifest::{self, Row};
 use crate::merge_reports;
 use crate::plan::{Policy, Step};
 use crate::planner::{Planner, Terms, Work};
@@ -73,12 +76,14 @@ pub async fn run(config: &Config, leg: &Leg, stop: &CancellationToken, books: &m
         budget: ByteBudget::new(config.memory_bytes),
         memory_bytes: config.memory_bytes,
         capabilities: Capabilities::default(),
+        begun: std::sync::Mutex::default(),
         leftovers: std::sync::Mutex::default(),
         depth: if config.verify_stored { Depth::Kept } else { Depth::Full },
         progress: books.progress.clone(),
     });
     let policy = Policy { verify: config.mode == Mode::Verify, overwrite: config.overwrite };
-    let (mut state, memory) = open_state(config, leg, &errand).await?;
+    let (mut state, mut memory) = open_state(config, leg, &errand).await?;
+    *route.begun.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = memory.take_uploads();
     let outcome = pass(config, leg, stop, books, route, policy, (state.as_mut(), memory)).await;
     // Closed however the run ended, also when it was stopped, so that the next one need not wait.
     let closed = match &mut state {
@@ -144,7 +149,10 @@ impl Pass<'_> {
     fn planner(&self, tasks: &mut TaskSet<Error>, memory: Memory) -> Planner {
         let terms = Terms { policy: self.policy, memory, share: self.share.clone() };
         let (source, target) = (&self.route.source, &self.route.target);
-        if self.config.versions {
+        if let Some(place) = &self.config.manifest {
+            let rows = manifest::start(place, &self.leg.target.options, source.url(), tasks);
+            Planner::of_manifest(rows, terms)
+        } else if self.config.versions {
             Planner::of_versions(source, target, terms, tasks)
         } else {
             Planner::of_objects(source, target, terms, tasks)
@@ -171,11 +179,23 @@ impl Pass<'_> {
         let mut tasks = TaskSet::new(self.stop);
         let mut planner = self.planner(&mut tasks, memory);
         let mut census = Census::default();
+        // Objects of a manifest, each looked up by itself.
+        let mut rows = FuturesUnordered::new();
         while let Some(work) = planner.next().await {
             census.count_key(&work);
-            work.steps().iter().for_each(|step| census.count(step));
-            books.progress.add_items(work.steps().len() as u64);
+            books.progress.add_items(work.count());
+            match work {
+                Work::Row(row, terms) => rows.push(self.look_up(*row, terms)),
+                work => work.steps().iter().for_each(|step| census.count(step)),
+            }
+            while rows.len() >= self.config.jobs {
+                rows.next().await.transpose()?.iter().for_each(|step| census.count(step));
+            }
         }
+        while let Some(step) = rows.next().await {
+            census.count(&step?);
+        }
+        drop(rows);
         drop(planner);
         tasks.join().await?;
         let totals = &mut books.ledger.totals;
@@ -184,8 +204,13 @@ impl Pass<'_> {
         totals.equal += census.compare + census.known + census.marked;
         totals.failed += census.differ + census.unaligned;
         totals.target_only += census.extra;
+        totals.skipped += census.left;
         books.censuses.push((self.leg.name.clone(), census));
         Ok(())
+    }
+
+    async fn look_up(&self, row: Row, terms: Arc<Terms>) -> Result<Step, Error> {
+        manifest::resolve(&self.route, &terms, row, &Errand::new(self.stop.clone())).await
     }
 
     /// The migration and the verification.
@@ -198,6 +223,7 @@ impl Pass<'_> {
         let (steps, queue) = mpsc::channel(if self.config.versions { KEYS_AHEAD } else { STEPS_AHEAD });
         tasks.spawn(feed(planner, steps, self.route.progress.clone()));
         let (records, mut booked) = mpsc::channel(RECORDS_AHEAD);
+        let (notes, mut lines) = mpsc::channel(RECORDS_AHEAD);
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..self.config.jobs {
             let worker = Worker {
@@ -205,12 +231,13 @@ impl Pass<'_> {
                 route: Arc::clone(&self.route),
                 queue: Arc::clone(&queue),
                 records: records.clone(),
+                journal: state.is_some().then(|| notes.clone()),
                 stop: tasks.token(),
                 started: books.started,
             };
             tasks.spawn(worker.run());
         }
-        drop((records, queue));
+        drop((records, notes, queue));
         let token = tasks.token();
         let bucket = self.leg.name.as_deref().filter(|_| self.config.legs.len() > 1);
         let ledger = &mut books.ledger;
@@ -218,7 +245,16 @@ impl Pass<'_> {
         let mut extra = Extra::new(self.config, self.leg).filter(|_| !self.policy.verify);
         let booking = async {
             let mut outcome = Ok(());
-            while let Some(timed) = booked.recv().await {
+            loop {
+                let timed = tokio::select! {
+                    biased;
+                    Some(line) = lines.recv() => {
+                        note(state.as_deref_mut(), &line, &errand).await;
+                        continue;
+                    }
+                    timed = booked.recv() => timed,
+                };
+                let Some(timed) = timed else { break };
                 let now = match &mut extra {
                     Some(extra) => extra.hold(timed, self.route.target.prefix()),
                     None => vec![timed],
@@ -273,12 +309,25 @@ impl Pass<'_> {
     }
 }
 
+/// Writes `line` at once: it is for the case that the next thing that happens is a kill. That it cannot be written is no
+/// reason to end the run.
+async fn note(state: Option<&mut State>, line: &str, errand: &Errand) {
+    let Some(state) = state else { return };
+    let written = async {
+        state.append(line, errand).await?;
+        state.flush(errand).await
+    };
+    if let Err(error) = written.await {
+        tracing::warn!(%error, "the journal does not know of an upload that has begun");
+    }
+}
+
 /// Feeds the workers; sets the totals of the display as the listing goes on.
 async fn feed(mut planner: Planner, queue: mpsc::Sender<Work>, progress: Progress) -> Result<(), Error> {
     let (mut objects, mut bytes) = (0, 0);
     while let Some(work) = planner.next().await {
-        objects += work.steps().len() as u64;
-        bytes += work.steps().iter().map(Step::bytes).sum::<u64>();
+        objects += work.count();
+        bytes += work.bytes();
         progress.set_totals(Some(bytes), Some(objects));
         // All workers are gone when the run ended early.
         if queue.send(work).await.is_err() {

@@ -48,7 +48,7 @@ impl Outcome {
 
 /// Carries out `step`.
 pub async fn perform(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result<Record, Error> {
-    let mut entry = step.entry().clone();
+    let entry = step.entry().clone();
     let target_etag = match &step {
         Step::Compare { target, .. } | Step::Verify { target, .. } | Step::Known { target, .. } => target.etag.clone(),
         _ => String::new(),
@@ -58,11 +58,18 @@ pub async fn perform(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Re
         Err(error) => failed(&entry, &error, errand.is_looked_into()),
         Ok(outcome) => outcome,
     };
-    if let Some(source) = outcome.source {
-        entry = source;
-    }
-    Ok(Record {
-        entry,
+    Ok(record(entry, target_etag, outcome, errand))
+}
+
+/// The record of an object that could not even be looked up.
+pub fn failure(entry: Entry, error: &Error, errand: &Errand) -> Record {
+    let outcome = failed(&entry, error, false);
+    record(entry, String::new(), outcome, errand)
+}
+
+fn record(entry: Entry, target_etag: String, outcome: Outcome, errand: &Errand) -> Record {
+    Record {
+        entry: outcome.source.unwrap_or(entry),
         target_etag: outcome.proved.as_ref().map_or(target_etag, |proved| proved.target_etag.clone()),
         state: outcome.state,
         proved: outcome.proved,
@@ -70,7 +77,7 @@ pub async fn perform(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Re
         remark: outcome.remark,
         failure: outcome.failure,
         retries: errand.retries(),
-    })
+    }
 }
 
 async fn attempt(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result<Outcome, Error> {
@@ -117,6 +124,7 @@ async fn attempt(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result
             let proved = Proved::of_marker(target.version_id().map(ToOwned::to_owned));
             Ok(Outcome::of_proved(ItemState::Equal, proved))
         }
+        Step::Left { why, .. } => Ok(Outcome { remark: Some(why.into()), ..Outcome::of_state(ItemState::Skipped) }),
         Step::Unaligned { source, why } => {
             let finding = Finding::new(FindingKind::Error, source.name(), "version", why);
             let remark = Some(why.to_owned());

@@ -11,11 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::copy::Route;
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::manifest::{self, Row};
 use crate::plan::Step;
-use crate::planner::{Queue, Work};
-use crate::record::Timed;
+use crate::planner::{Queue, Terms, Work};
+use crate::record::{Record, Timed};
 use crate::versions::Chain;
-use crate::work::perform;
+use crate::work::{failure, perform};
 
 /// How long objects in flight may go on once a stop is asked for. Multipart uploads do not use it: they are aborted.
 const GRACE: Duration = Duration::from_secs(6);
@@ -31,6 +32,8 @@ pub struct Worker {
     pub queue: Queue,
     /// Where records go.
     pub records: mpsc::Sender<Timed>,
+    /// Takes lines for the journal, where there is one.
+    pub journal: Option<mpsc::Sender<String>>,
     /// Cancelled when the run is to end.
     pub stop: CancellationToken,
     /// The run's start.
@@ -49,6 +52,7 @@ impl Worker {
         while let Some(work) = self.claim().await {
             let then = match work {
                 Work::One(step) => self.carry_out(*step, None).await?,
+                Work::Row(row, terms) => self.row(*row, &terms).await?,
                 Work::Versions { key, steps, on_target } => self.versions(Chain::new(key, on_target), steps).await?,
             };
             if matches!(then, Then::Stop) {
@@ -56,6 +60,24 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// An object of a manifest, which is looked up first.
+    async fn row(&self, row: Row, terms: &Terms) -> Result<Then, Error> {
+        let start_ms = self.elapsed_ms();
+        let entry = row.entry().clone();
+        let errand = Errand::new(self.stop.clone());
+        let looking = manifest::resolve(&self.route, terms, row, &errand);
+        let step = tokio::select! {
+            step = looking => step,
+            () = self.out_of_grace() => return Ok(Then::Stop),
+        };
+        match step {
+            Ok(step) => self.carry_out(step, None).await,
+            Err(Error::GivenUp) => Ok(Then::Stop),
+            Err(error) if error.is_of_side() => Err(error),
+            Err(error) => Ok(self.hand_over(failure(entry, &error, &errand), start_ms).await),
+        }
     }
 
     async fn versions(&self, mut chain: Chain, steps: Vec<Step>) -> Result<Then, Error> {
@@ -74,7 +96,7 @@ impl Worker {
     async fn carry_out(&self, step: Step, chain: Option<&mut Chain>) -> Result<Then, Error> {
         let start_ms = self.elapsed_ms();
         let _shown = self.route.progress.working_on(step.entry().key.to_string());
-        let errand = Errand::new(self.stop.clone());
+        let errand = Errand::new(self.stop.clone()).noting(self.journal.clone());
         let errand = Arc::new(if chain.is_some() { errand.writing_once() } else { errand });
         let working = async {
             match chain {
@@ -91,9 +113,13 @@ impl Worker {
             Err(Error::GivenUp) => return Ok(Then::Stop),
             outcome => outcome?,
         };
+        Ok(self.hand_over(record, start_ms).await)
+    }
+
+    async fn hand_over(&self, record: Record, start_ms: u64) -> Then {
         self.route.progress.add_items(1);
         let timed = Timed { record, worker: self.number, start_ms, end_ms: self.elapsed_ms() };
-        Ok(if self.records.send(timed).await.is_err() { Then::Stop } else { Then::GoOn })
+        if self.records.send(timed).await.is_err() { Then::Stop } else { Then::GoOn }
     }
 
     async fn claim(&self) -> Option<Work> {

@@ -95,6 +95,8 @@ pub struct Writer {
     upload: Upload,
     encoder: zstd::stream::write::Encoder<'static, Vec<u8>>,
     manifest_hash: Sha256,
+    /// Files that others put beside the report.
+    also: Vec<(&'static str, [u8; 32])>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -110,7 +112,7 @@ impl Writer {
         let store = Store::open(location, side).await.map_err(unusable)?;
         let upload = store.begin(MANIFEST, "application/zstd").await.map_err(unusable)?;
         let encoder = zstd::stream::write::Encoder::new(Vec::new(), COMPRESSION_LEVEL).map_err(manifest_error)?;
-        Ok(Self { store, location: location.clone(), upload, encoder, manifest_hash: Sha256::new() })
+        Ok(Self { store, location: location.clone(), upload, encoder, manifest_hash: Sha256::new(), also: Vec::new() })
     }
 
     /// Adds one line to the manifest. Bounded memory: at most one part of an upload (8 MiB) and this line are held.
@@ -125,22 +127,30 @@ impl Writer {
         append(&mut self.upload, &mut self.manifest_hash, piece).await
     }
 
+    /// Names in `SHA256SUMS` a file `name` that somebody else has put beside the report.
+    pub fn also_sum(&mut self, name: &'static str, sum: [u8; 32]) {
+        self.also.push((name, sum));
+    }
+
     /// Completes the manifest and writes the report itself. The same report gives the same bytes.
     pub async fn finish(self, report: &Report) -> Result<Written, ReportError> {
-        let Self { store, location, mut upload, encoder, mut manifest_hash } = self;
+        let Self { store, location, mut upload, encoder, mut manifest_hash, also } = self;
         let rest = encoder.finish().map_err(manifest_error)?;
         append(&mut upload, &mut manifest_hash, rest).await?;
         upload.complete().await.map_err(|source| ReportError::Write { name: MANIFEST, source })?;
 
         let page = Bytes::from(html::page(report));
         let json = json(report)?;
-        let sums = [
+        let mut sums = [
             (MANIFEST, manifest_hash.finalize().as_slice()),
             (HTML, Sha256::digest(&page).as_slice()),
             (JSON, Sha256::digest(&json).as_slice()),
         ]
         .map(|(name, sum)| format!("{}  {name}\n", hex::encode(sum)))
         .concat();
+        for (name, sum) in also {
+            sums.push_str(&[&hex::encode(sum), "  ", name, "\n"].concat());
+        }
         for (name, content_type, content) in [
             (HTML, "text/html; charset=utf-8", page),
             (SUMS, "text/plain; charset=utf-8", Bytes::from(sums)),

@@ -29,11 +29,11 @@ pub(super) async fn abort_own(route: &Route, key: &Key, id: &str) {
     }
 }
 
-/// Aborts what an earlier start left behind for `key`. A failure is no reason not to copy.
-pub(super) async fn abort_leftovers(route: &Route, key: &Key, errand: &Errand) {
+/// Aborts what an earlier start left behind for `key`, but for the upload `kept`. A failure is no reason not to copy.
+pub(super) async fn abort_leftovers(route: &Route, key: &Key, kept: Option<&str>, errand: &Errand) {
     let ids = route.leftovers.lock().unwrap_or_else(PoisonError::into_inner).remove(key).unwrap_or_default();
-    for id in ids {
-        abort_other(route, key, &id, errand).await;
+    for id in ids.iter().filter(|id| Some(id.as_str()) != kept) {
+        abort_other(route, key, id, errand).await;
     }
 }
 

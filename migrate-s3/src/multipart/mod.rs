@@ -3,7 +3,7 @@
 //! Every part is a ranged GET with `If-Match` into one buffer and an `UploadPart` with an explicit checksum; the leave to
 //! hold its bytes is taken before the download starts and given back when they were sent and hashed. The object becomes
 //! visible with `CompleteMultipartUpload`, which carries its size and its full-object checksum. Whatever goes wrong, the
-//! upload is aborted. Called by `copy`.
+//! upload is aborted; one that a kill left behind is gone on with where the journal knows it. Called by `copy`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +23,7 @@ use crate::sequence::Sequence;
 
 mod leftovers;
 mod part;
+mod resume;
 
 pub use leftovers::{Leftovers, abort_other, list_uploads};
 use leftovers::{abort_doubles, abort_leftovers, abort_own};
@@ -45,13 +46,23 @@ pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: 
     if part_bytes > route.memory_bytes {
         return Err(Error::PartTooBig { key: entry.key.clone(), size: entry.size, part_bytes });
     }
-    abort_leftovers(route, &entry.key, errand).await;
     let head = metadata::head(&route.source, &entry.key, entry.version_id(), errand).await?;
     let (tags, mut findings) = carried_tags(&route.source, entry, &head, errand).await?;
     findings.extend(lost_metadata(entry, &head.metadata));
+    let belongings = resume::belongings(&head.metadata, &tags, part_bytes, route.capabilities.checksums());
+    let mut resumed = resume::find(route, entry, belongings, errand).await;
+    abort_leftovers(route, &entry.key, resumed.as_ref().map(|(id, _)| id.as_str()), errand).await;
     let mut before = None;
     for _ in 0..DAMAGED_READS_MAX {
-        let upload = Upload::begin(route, entry, &head, &tags, errand).await?;
+        let upload = if let Some((id, parts)) = resumed.take() {
+            Upload::go_on(route, entry, id, parts, errand)?
+        } else {
+            let upload = Upload::begin(route, entry, &head, &tags, errand).await?;
+            if resume::is_worth_it(entry, part_bytes) {
+                resume::note(errand, entry, &upload.id, belongings).await;
+            }
+            upload
+        };
         let outcome = upload.transfer(part_bytes, &head, may_replace, before).await;
         if !matches!(outcome, Ok(Transferred::Whole(_))) {
             abort_own(route, &entry.key, &upload.id).await;
@@ -91,6 +102,8 @@ struct Upload {
     id: String,
     /// Whether parts carry CRC-64/NVME and the object is to have one over everything.
     checksums: bool,
+    /// What the target has of it already.
+    parts: Arc<resume::Parts>,
 }
 
 /// What the target says of the object that it has put together.
@@ -137,7 +150,21 @@ impl Upload {
         if errand.retries() > retries_before {
             abort_doubles(route, &entry.key, &id, errand).await;
         }
-        Ok(Self { route: Arc::clone(route), errand: Arc::clone(errand), entry: entry.clone(), full_key, id, checksums })
+        let (route, errand, parts) = (Arc::clone(route), Arc::clone(errand), Arc::default());
+        Ok(Self { route, errand, entry: entry.clone(), full_key, id, checksums, parts })
+    }
+
+    /// The upload `id`, of which the target has `parts`.
+    fn go_on(
+        route: &Arc<Route>,
+        entry: &Entry,
+        id: String,
+        parts: resume::Parts,
+        errand: &Arc<Errand>,
+    ) -> Result<Self, Error> {
+        let (full_key, checksums) = (route.target.full_key(&entry.key)?, route.capabilities.checksums());
+        let (route, errand, parts) = (Arc::clone(route), Arc::clone(errand), Arc::new(parts));
+        Ok(Self { route, errand, entry: entry.clone(), full_key, id, checksums, parts })
     }
 
     /// Sends all parts and completes the upload.
@@ -200,6 +227,7 @@ impl Upload {
                 full_key: self.full_key.clone(),
                 upload_id: self.id.clone(),
                 checksums: self.checksums,
+                there: self.parts.get(&number).cloned(),
                 number,
                 range,
             };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use common::limits::BytePermit;
 
+use super::resume::Listed;
 use crate::copy::Route;
 use crate::digest;
 use crate::errand::Errand;
@@ -33,6 +34,8 @@ pub(super) struct Part {
     pub(super) full_key: String,
     pub(super) upload_id: String,
     pub(super) checksums: bool,
+    /// What the target has under this number already.
+    pub(super) there: Option<Listed>,
     pub(super) number: i32,
     pub(super) range: Range<u64>,
 }
@@ -50,7 +53,11 @@ impl Part {
         let held: Held = Arc::new((buffer.freeze(), permit));
         let crc = digest::crc64nvme(&held.0);
         sequence.offer(self.number, Arc::clone(&held));
-        let etag = self.send(&held.0, crc).await?;
+        let there = self.there.as_ref().filter(|there| there.holds(&held.0, crc, self.checksums));
+        let etag = match there {
+            Some(there) => there.etag.clone(),
+            None => self.send(&held.0, crc).await?,
+        };
         self.route.progress.add_bytes(bytes);
         Ok(Sent { number: self.number, etag, crc, bytes })
     }

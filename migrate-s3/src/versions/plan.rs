@@ -121,7 +121,7 @@ mod tests {
             Step::Missing { .. } => '-',
             Step::Extra { .. } => '+',
             Step::Unaligned { .. } => '!',
-            Step::Differs { .. } => '?',
+            Step::Differs { .. } | Step::Left { .. } => '?',
         };
         steps(histories, policy, memory).iter().map(word).collect()
     }

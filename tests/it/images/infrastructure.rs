@@ -74,6 +74,7 @@ fn action_of(service: &str, call: &str) -> Option<String> {
         && call.chars().all(|each| each.is_ascii_lowercase() || each == '_' || each.is_ascii_digit());
     let name = match call {
         "list_objects_v2" | "list_objects" => "ListBucket".into(),
+        "list_parts" => "ListMultipartUploadParts".into(),
         "list_object_versions" => "ListBucketVersions".into(),
         "head_object" => "GetObject".into(),
         "create_multipart_upload" | "upload_part" | "complete_multipart_upload" => "PutObject".into(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tests::eventually::eventually;
-use tests::s3_server::{Fault, FaultRule, NewObject};
+use tests::s3_server::{Bucket, Fault, FaultRule, NewObject};
 
 use super::{Estate, SOURCE, TARGET, run};
 
@@ -43,6 +43,63 @@ async fn after_a_kill_the_same_command_finishes_the_job() {
     estate.server.clear_faults();
     run(&program, 0).await;
     // THEN everything is there, and no multipart upload is left behind
+    estate.assert_same();
+}
+
+#[tokio::test]
+async fn parts_that_the_target_has_are_not_sent_again() {
+    // GIVEN a run that was killed in the middle of an object of ten parts, its journal in a directory or a bucket
+    for state in ["directory", "s3"] {
+        let estate = Estate::with(Bucket::new(SOURCE), Bucket::new(TARGET)).await;
+        estate.server.put(SOURCE, "large", NewObject::generated(80 << 20, 7).header("x-amz-meta-owner", "team"));
+        let delay = Fault::Delay(Duration::from_millis(400));
+        estate.server.inject(FaultRule::new(delay).bucket(TARGET).on("UploadPart"));
+        let directory = tempfile::tempdir().unwrap();
+        let place = if state == "s3" { format!("s3://{TARGET}/state") } else { directory.path().display().to_string() };
+        let program = estate.program().env("STATE", place).arg("--allow-extra");
+        let mut running = program.spawn().await;
+        let part_count = || estate.server.uploads(TARGET).iter().map(|upload| upload.parts.len()).max().unwrap_or(0);
+        eventually("four parts", async || part_count() >= 4).await;
+        running.kill();
+        running.wait().await;
+        let kept = part_count() as u64;
+        estate.server.clear_faults();
+        estate.server.reset_counts();
+        // WHEN the same command runs again
+        run(&program, 0).await;
+        // THEN only what was missing is sent; preflight sends one part of its own
+        assert!(
+            estate.server.count(TARGET, "UploadPart") <= 10 - kept + 1,
+            "{state}: {:?}",
+            estate.server.counts(TARGET)
+        );
+        assert_eq!(estate.server.count(TARGET, "CreateMultipartUpload"), 1, "preflight's");
+        assert_eq!(estate.server.get(SOURCE, "large").unwrap().body, estate.server.get(TARGET, "large").unwrap().body);
+        assert_eq!(estate.server.get(TARGET, "large").unwrap().headers["x-amz-meta-owner"], "team");
+        assert_eq!(estate.server.uploads(TARGET), []);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_of_another_generation_is_not_gone_on_with() {
+    // GIVEN a killed run, after which the source's object was replaced by one of the same size, its middle the same
+    let estate = Estate::new().await;
+    estate.server.put(SOURCE, "large", NewObject::generated(80 << 20, 7));
+    estate.server.inject(FaultRule::new(Fault::Delay(Duration::from_millis(400))).bucket(TARGET).on("UploadPart"));
+    let state = tempfile::tempdir().unwrap();
+    let program = estate.program().env("STATE", state.path().to_str().unwrap());
+    let mut running = program.spawn().await;
+    eventually("four parts", async || estate.server.uploads(TARGET).iter().any(|upload| upload.parts.len() >= 4)).await;
+    running.kill();
+    running.wait().await;
+    estate.server.clear_faults();
+    let mut body = estate.server.get(SOURCE, "large").unwrap().body.to_vec();
+    body[3] ^= 1;
+    estate.server.put(SOURCE, "large", NewObject::new(body).header("x-amz-meta-owner", "another"));
+    // WHEN, THEN the old upload is aborted and everything sent
+    estate.server.reset_counts();
+    run(&program, 0).await;
+    assert_eq!(estate.server.count(TARGET, "UploadPart"), 11);
     estate.assert_same();
 }
 

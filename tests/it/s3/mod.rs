@@ -7,6 +7,7 @@ mod faults;
 mod fidelity;
 mod interrupted;
 mod large;
+mod manifest;
 mod many;
 mod random;
 mod report;

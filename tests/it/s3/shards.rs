@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tests::program::Program;
-use tests::s3_server::NewObject;
+use tests::s3_server::{Bucket, NewObject};
 
 use super::{Estate, SOURCE, TARGET, run, total};
 
@@ -44,6 +44,25 @@ async fn the_shares_are_the_whole() {
     // THEN together they are everything
     assert_eq!(listed, 50);
     estate.assert_same();
+}
+
+#[tokio::test]
+async fn reports_in_a_bucket_add_up_too() {
+    let estate = Estate::with(Bucket::new(SOURCE), Bucket::new(TARGET)).await;
+    for index in 0..50 {
+        estate.put(&format!("key {index:02}"), format!("content {index}"));
+    }
+    let place = format!("s3://{TARGET}/reports/today");
+    let endpoint = estate.server.endpoint();
+    let program = estate.program().env("REPORT", &place).env("REPORT_ENDPOINT_URL", &endpoint).arg("--allow-extra");
+    let target = format!("s3://{TARGET}/objects");
+    let merge = estate.program().args(["merge-reports", &place]).env("REPORT_ENDPOINT_URL", &endpoint);
+    run(&program.clone().env("NEW_BUCKET", &target).args(["--shard", "0/2"]), 0).await;
+    let merged = run(&merge, 1).await;
+    assert!(merged.stderr.contains("1/2 is missing"), "{merged}");
+    run(&program.env("NEW_BUCKET", &target).args(["--shard", "1/2"]), 0).await;
+    let merged = run(&merge, 0).await;
+    assert!(merged.stdout.contains("50 listed = 50 copied"), "{merged}");
 }
 
 #[tokio::test]
