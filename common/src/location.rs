@@ -35,7 +35,8 @@ impl FromStr for Location {
         if text.starts_with("s3://") {
             return Ok(Self::S3(text.parse()?));
         }
-        if text.contains("://") {
+        // `s3:/bucket` would be a folder of that name, and the report lost with the container.
+        if text.contains("://") || text.starts_with("s3:") {
             return Err(invalid(text, "only a directory or an s3:// URL will do"));
         }
         if text.is_empty() {
@@ -92,6 +93,12 @@ impl fmt::Display for Location {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slash_too_few_does_not_make_a_folder() {
+        assert!("s3:/bucket/reports".parse::<Location>().is_err());
+        assert!("s3:bucket".parse::<Location>().is_err());
+    }
 
     #[test]
     fn both_kinds_are_read() {

@@ -133,16 +133,26 @@ pub enum LogFormat {
     Json,
 }
 
+/// A switch as a variable gives it, in the words that people use; nothing at all is no. A word that is neither is an error:
+/// a comparison that was asked for must not become a migration by a typo.
+pub fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("yes or no is wanted (or true, on, 1; false, off, 0)".into()),
+    }
+}
+
 /// The arguments that both programs have.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "What to do")]
 pub struct CommonArgs {
     /// Preflight and plan only: what would be done, how much, what will go wrong. Writes nothing
-    #[arg(long, env = "DRY_RUN", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "verify")]
+    #[arg(long, env = "DRY_RUN", value_parser = yes_or_no, conflicts_with = "verify")]
     pub dry_run: bool,
 
     /// Compare source and target in full and say equal, different or not provable, item by item. Writes nothing
-    #[arg(long, env = "VERIFY", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "VERIFY", value_parser = yes_or_no)]
     pub verify: bool,
 
     /// Name of the environment in the configuration file, for example `staging`
@@ -227,6 +237,15 @@ pub fn show(text: &clap::Error) -> ExitStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_switch_is_a_word_and_no_other_word() {
+        for (text, expected) in [("yes", true), ("TRUE", true), ("1", true), ("", false), ("off", false), ("0", false)]
+        {
+            assert_eq!(yes_or_no(text), Ok(expected), "{text}");
+        }
+        assert!(yes_or_no("yess").is_err());
+    }
 
     #[test]
     fn an_empty_variable_is_named() {

@@ -23,13 +23,13 @@ pub struct Args {
 
     /// Compare, copy again just the rows or tables that differ, and compare those again. For a target that a finished run
     /// filled earlier: copy early, stop the writers, repair, done
-    #[arg(long, env = "REPAIR", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with_all = ["verify", "dry_run", "clean"],
+    #[arg(long, env = "REPAIR", value_parser = common::settings::yes_or_no, conflicts_with_all = ["verify", "dry_run", "clean"],
           help_heading = "Mode")]
     pub repair: bool,
 
     /// Copy without reading back what was written: nothing is proved, exit code 6. For an early copy, which --repair compares
     /// and brings up to date later
-    #[arg(long, env = "COPY_ONLY", value_parser = clap::builder::FalseyValueParser::new(),
+    #[arg(long, env = "COPY_ONLY", value_parser = common::settings::yes_or_no,
           conflicts_with_all = ["verify", "dry_run", "repair"], help_heading = "Mode")]
     pub copy_only: bool,
 
@@ -53,11 +53,11 @@ pub struct Args {
     pub preset: PresetName,
 
     /// Objects keep their owners, who must exist on the target; otherwise all belong to the role that connects
-    #[arg(long, env = "WITH_OWNER", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Source and target")]
+    #[arg(long, env = "WITH_OWNER", value_parser = common::settings::yes_or_no, help_heading = "Source and target")]
     pub with_owner: bool,
 
     /// Privileges are granted on the target too; the roles must exist there
-    #[arg(long, env = "WITH_ACL", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Source and target")]
+    #[arg(long, env = "WITH_ACL", value_parser = common::settings::yes_or_no, help_heading = "Source and target")]
     pub with_acl: bool,
 
     #[command(flatten)]
@@ -84,7 +84,7 @@ pub struct Args {
     pub split_above: u64,
 
     /// Empty the target first: everything in it is dropped. Needs --confirm
-    #[arg(long, env = "CLEAN", value_parser = clap::builder::FalseyValueParser::new(), requires = "confirm", conflicts_with = "verify",
+    #[arg(long, env = "CLEAN", value_parser = common::settings::yes_or_no, requires = "confirm", conflicts_with = "verify",
           help_heading = "Destructive")]
     pub clean: bool,
 
@@ -94,11 +94,11 @@ pub struct Args {
     pub confirm: Option<String>,
 
     /// Keep the journal on the target after a run that was proved equal
-    #[arg(long, env = "KEEP_JOURNAL", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Output")]
+    #[arg(long, env = "KEEP_JOURNAL", value_parser = common::settings::yes_or_no, help_heading = "Output")]
     pub keep_journal: bool,
 
     /// Name the keys of rows that differ; without it only their number and columns
-    #[arg(long, env = "SHOW_KEYS", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Output")]
+    #[arg(long, env = "SHOW_KEYS", value_parser = common::settings::yes_or_no, help_heading = "Output")]
     pub show_keys: bool,
 
     /// The folder of pg_dump and pg_restore; by default the best of those installed

@@ -61,12 +61,12 @@ pub struct Args {
     pub state: Option<Location>,
 
     /// Go on although the target has objects that the source lacks; they are left alone
-    #[arg(long, env = "ALLOW_EXTRA", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "What to do")]
+    #[arg(long, env = "ALLOW_EXTRA", value_parser = common::settings::yes_or_no, help_heading = "What to do")]
     pub allow_extra: bool,
 
     /// Delete objects on the target that the source lacks, at the end of a run in which nothing failed, each looked for
     /// on the source once more
-    #[arg(long, env = "DELETE_EXTRA", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "What to do")]
+    #[arg(long, env = "DELETE_EXTRA", value_parser = common::settings::yes_or_no, help_heading = "What to do")]
     pub delete_extra: bool,
 
     /// Delete nothing when more objects than this would be deleted
@@ -80,12 +80,12 @@ pub struct Args {
     pub confirm: Option<String>,
 
     /// Replace objects on the target that differ from the source's
-    #[arg(long, env = "OVERWRITE", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "What to do")]
+    #[arg(long, env = "OVERWRITE", value_parser = common::settings::yes_or_no, help_heading = "What to do")]
     pub overwrite: bool,
 
     /// Migrate every version of every object, and every mark of deletion, in their order; the target bucket must keep versions.
     /// Without it, what the source holds now is migrated
-    #[arg(long, env = "VERSIONS", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "delete_extra",
+    #[arg(long, env = "VERSIONS", value_parser = common::settings::yes_or_no, conflicts_with = "delete_extra",
           help_heading = "What to do")]
     pub versions: bool,
 

@@ -45,7 +45,7 @@ pub struct WayArgs {
     pub cf_ssh_sessions: u16,
 
     /// Take full credentials, also where the broker offers credentials that can only read
-    #[arg(long, env = "CF_FULL_CREDENTIALS", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "CF_FULL_CREDENTIALS", value_parser = common::settings::yes_or_no)]
     pub cf_full_credentials: bool,
 }
 
