@@ -32,14 +32,24 @@ echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 # dpkg knows a merged /usr by either name.
 packages=$(for file in $files; do
     real=$(readlink -f "$file")
+    owner=
     for name in "$file" "$real" "${real#/usr}" "/usr$real"; do
         owner=$(dpkg-query --search "$name" 2>/dev/null | grep -v '^diversion ' | head -n 1)
-        if [ -n "$owner" ]; then
-            echo "${owner%%:*}"
-            break
-        fi
+        [ -z "$owner" ] || break
     done
+    # Ours is of no package; of anything else the bill of materials would not know.
+    case $file:$owner in
+    /usr/bin/migrate-*:) ;;
+    *:) echo "unknown:$file" ;;
+    *) echo "${owner%%:*}" ;;
+    esac
 done | sort -u)
+case $packages in
+*unknown:*)
+    echo "collect.sh: files of no package: $packages" >&2
+    exit 1
+    ;;
+esac
 for package in $packages base-files ca-certificates; do
     dpkg-query --status "$package"
     echo

@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, env = "ECR_REGISTRY_URL", value_name = "URL", global = true)]
     pub registry_url: Option<String>,
 
-    /// Seconds that the registry may be away in the middle of a push
+    /// Seconds that the registry may be silent, or away in the middle of a push
     #[arg(long, env = "REGISTRY_PATIENCE", value_name = "SECONDS", default_value = "180", global = true,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub patience: u64,

@@ -9,7 +9,7 @@ pub mod http;
 pub mod reference;
 pub mod upload;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use common::retry::{RetryPolicy, retry};
@@ -52,7 +52,7 @@ pub struct Repository {
     base: String,
     name: String,
     access: Access,
-    /// How long the registry may be away in the middle of a push, without one byte of progress.
+    /// How long the registry may be silent, or away in the middle of a push, without one byte of progress.
     patience: Duration,
     stop: CancellationToken,
 }
@@ -75,6 +75,7 @@ impl Repository {
     #[must_use]
     pub fn sibling(&self, name: &str) -> Self {
         Self::new(self.http.clone(), &self.base, name, self.access.clone(), self.stop.clone())
+            .with_patience(self.patience)
     }
 
     /// Its name as a person writes it: without the scheme.
@@ -190,17 +191,32 @@ impl Repository {
 
     /// Sends a request as whoever we are; fails on any status that is not among `expected`.
     async fn expect(&self, request: Request, expected: &[u16]) -> Result<Answer, Failure> {
-        let mut answer = self.http.send(self.access.authorize(&request)).await?;
+        let mut answer = self.send(&request).await?;
         if matches!(answer.status, 401 | 403) {
             let challenge = answer.header("www-authenticate");
             let denied = answer.failure().await;
             self.access.renew(&self.http, challenge.as_deref(), &self.name, denied).await?;
-            answer = self.http.send(self.access.authorize(&request)).await?;
+            answer = self.send(&request).await?;
         }
         if expected.contains(&answer.status) { Ok(answer) } else { Err(answer.failure().await) }
     }
 
+    /// Sends a request as whoever we are, and waits for the answer's head no longer than our patience lasts.
+    async fn send(&self, request: &Request) -> Result<Answer, Failure> {
+        let sending = self.http.send(self.access.authorize(request));
+        tokio::time::timeout(self.patience, sending).await.unwrap_or(Err(Failure::Silent))
+    }
+
+    /// Tries again what is worth it, as long as our patience lasts: a silent registry would use it up once for each attempt.
     async fn retried<T>(&self, attempt: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
-        retry(RetryPolicy::REQUEST, &self.stop, async |_| attempt().await).await.outcome
+        let (begun, enough) = (Instant::now(), self.stop.child_token());
+        let bounded = async |_| {
+            let outcome = attempt().await;
+            if begun.elapsed() >= self.patience {
+                enough.cancel();
+            }
+            outcome
+        };
+        retry(RetryPolicy::REQUEST, &enough, bounded).await.outcome
     }
 }

@@ -4,3 +4,5 @@ mod certificates;
 mod cutover;
 mod drop_in;
 mod infrastructure;
+mod materials;
+mod terraform;

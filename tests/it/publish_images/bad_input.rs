@@ -43,6 +43,37 @@ async fn what_is_no_image_or_has_no_place_is_refused_before_anyone_is_asked() {
 }
 
 #[tokio::test]
+async fn credentials_that_have_expired_are_named() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    // GIVEN AWS as it answers someone whose session is over
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let body =
+            r#"{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}"#;
+        let answer = format!(
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: application/x-amz-json-1.1\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 8192];
+            let _ = stream.read(&mut head).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let ecr = Ecr::start(REGION, Users::Token, &[]).await;
+    let file = image_file("s3-migration:0.1.0", 1, &[1000]);
+    // WHEN anything is asked, THEN it is refused with the step that helps
+    for arguments in [vec!["status".to_owned()], vec!["push".to_owned(), path(&file)]] {
+        let program = program(&ecr).args(arguments).env("ECR_ENDPOINT_URL", format!("http://{address}"));
+        refused(program, 3, "The security token included in the request is expired").await;
+    }
+    server.abort();
+}
+
+#[tokio::test]
 async fn a_token_that_the_registry_does_not_take_is_refused() {
     let ecr = Ecr::start(REGION, Users::OtherToken, &["s3-migration"]).await;
     let file = image_file("s3-migration:0.1.0", 1, &[1000]);

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tests::engines::{Ecr, REGISTRY_PASSWORD, Users};
 use tests::eventually::eventually;
+use tests::fault_proxy::FaultProxy;
 use tests::program::{Outcome, Program};
 
 use super::REGION;
@@ -121,6 +122,47 @@ async fn a_registry_that_is_stopped_and_started_gets_the_whole_image() {
     pushed(&outcome);
     assert!(outcome.stderr.contains("trying again"), "{outcome}");
     pushed(&program(&ecr).args(["pull-check", &path(&file)]).run().await);
+}
+
+#[tokio::test]
+async fn a_token_that_expires_in_the_middle_is_renewed() {
+    // GIVEN a push that is in the middle
+    let ecr = Ecr::start(REGION, Users::Token, &["s3-migration"]).await;
+    let file = image_file("s3-migration:0.1.0", 6, &[24 << 20, 24 << 20, 24 << 20]);
+    let running = program(&ecr).args(["push", &path(&file), "--skip-scan"]).spawn().await;
+    eventually("a part of the image", async || ecr.registry.stored_bytes() >= 9 << 20).await;
+    assert_eq!(ecr.registry.digest("s3-migration", "0.1.0").await, None, "it is over already");
+    // WHEN its token expires
+    ecr.expire_tokens();
+    // THEN it gets another one and goes on
+    let outcome = running.wait().await;
+    assert_eq!(pushed(&outcome)["blobs_sent"], 4);
+    // whoever has the first token, as these tests themselves, is sent away
+    assert_eq!(ecr.registry.digest("s3-migration", "0.1.0").await, None, "the first token is still taken");
+    pushed(&program(&ecr).args(["pull-check", &path(&file)]).run().await);
+}
+
+#[tokio::test]
+async fn a_registry_that_falls_silent_is_given_up_in_time_and_the_same_command_finishes() {
+    // GIVEN a push that is in the middle
+    let ecr = Ecr::start(REGION, Users::Token, &["s3-migration"]).await;
+    let proxy = FaultProxy::start(ecr.registry.url().trim_start_matches("http://").parse().unwrap()).unwrap();
+    let file = image_file("s3-migration:0.1.0", 7, &[60 << 20]);
+    let through = format!("http://127.0.0.1:{}", proxy.port());
+    let push = program(&ecr).env("ECR_REGISTRY_URL", through).args(["push", &path(&file), "--skip-scan"]);
+    let running = push.clone().args(["--patience", "3"]).spawn().await;
+    eventually("a part of the image", async || ecr.registry.stored_bytes() >= 9 << 20).await;
+    // WHEN no byte moves any more
+    proxy.stall();
+    let begun = std::time::Instant::now();
+    let outcome = running.wait().await;
+    // THEN it ends soon, with the code to repeat
+    outcome.assert_code(5).assert_without(&["hunter2", REGISTRY_PASSWORD]);
+    assert!(outcome.stderr.contains("silent for too long"), "{outcome}");
+    assert!(outcome.stderr.contains("run the same command again"), "{outcome}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    proxy.forward();
+    pushed(&push.run().await);
 }
 
 #[tokio::test]

@@ -17,6 +17,27 @@ use crate::program::target_directory;
 /// The version that the tests were written against.
 const MOTO: &str = "moto[server]==5.2.5";
 
+/// moto's server, whose tokens hold the password in the file `MOTO_PASSWORD` once there is one: its own never expire.
+const SERVER: &str = r#"
+import base64, os
+from moto.ecr.responses import ECRResponse
+from moto.server import main
+
+given = ECRResponse.get_authorization_token
+
+def current(self):
+    answer = given(self)
+    if os.path.exists(os.environ["MOTO_PASSWORD"]):
+        with open(os.environ["MOTO_PASSWORD"], encoding="ascii") as file:
+            token = base64.b64encode(b"AWS:" + file.read().encode()).decode()
+        for data in answer.result["authorizationData"]:
+            data["authorizationToken"] = token
+    return answer
+
+ECRResponse.get_authorization_token = current
+main()
+"#;
+
 /// How long the server may take until it answers.
 const READY_MAX: Duration = Duration::from_mins(1);
 
@@ -24,6 +45,7 @@ const READY_MAX: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Moto {
     address: String,
+    directory: tempfile::TempDir,
     _process: Child,
 }
 
@@ -39,16 +61,18 @@ impl Moto {
         let listener = TcpListener::bind("127.0.0.1:0").await;
         let address = listener.and_then(|listener| listener.local_addr());
         let address = address.unwrap_or_else(|error| panic!("no port is free: {error}"));
+        let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
         let process = Command::new("python3")
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &address.port().to_string()])
+            .args(["-c", SERVER, "-H", "127.0.0.1", "-p", &address.port().to_string()])
             .env("PYTHONPATH", packages)
+            .env("MOTO_PASSWORD", directory.path().join("password"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn();
         let process = process.unwrap_or_else(|error| panic!("cannot run python3: {error}"));
-        let moto = Self { address: address.to_string(), _process: process };
+        let moto = Self { address: address.to_string(), directory, _process: process };
         let deadline = Instant::now() + READY_MAX;
         while TcpStream::connect(&moto.address).await.is_err() {
             assert!(Instant::now() < deadline, "moto does not answer within {READY_MAX:?}");
@@ -60,6 +84,16 @@ impl Moto {
     /// The endpoint, for every service and region.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// From now on tokens hold this password.
+    ///
+    /// # Panics
+    ///
+    /// When there is no room for it.
+    pub fn hand_out(&self, password: &str) {
+        let written = std::fs::write(self.directory.path().join("password"), password);
+        written.unwrap_or_else(|error| panic!("the password cannot be written: {error}"));
     }
 
     /// Makes a repository.

@@ -25,8 +25,12 @@ pub const ACCOUNT: &str = "123456789012";
 /// The password in moto's tokens.
 pub const PASSWORD: &str = "123456789012-auth-token";
 
-/// `AWS` with [`PASSWORD`], and `AWS` with another one, as htpasswd writes them (bcrypt).
+/// The password in the tokens that follow, once those with [`PASSWORD`] have expired.
+const NEXT_PASSWORD: &str = "the-next-auth-token";
+
+/// `AWS` with [`PASSWORD`], with [`NEXT_PASSWORD`], and with another one, as htpasswd writes them (bcrypt).
 const USER: &str = "AWS:$2b$04$abcdefghijklmnopqrstuu/cMn6kFoLFEf9ShbIPSVtJoiKQtizZG";
+const NEXT_USER: &str = "AWS:$2b$04$abcdefghijklmnopqrstuuWTToyeO2feM11NT2zcXCbDi21eXPkuG";
 const OTHER_USER: &str = "AWS:$2b$04$abcdefghijklmnopqrstuuW839tY81OgYwy4gFNdslinRlf6MvQ8m";
 
 /// Who may use a registry.
@@ -199,6 +203,22 @@ impl Ecr {
         }
         let shadow = tokio::spawn(shadow(Arc::clone(&moto), registry.address.clone(), region, repositories.to_vec()));
         Self { moto, registry, shadow }
+    }
+}
+
+impl Ecr {
+    /// The tokens that were handed out are no longer taken; a new one is to be had.
+    ///
+    /// # Panics
+    ///
+    /// When the registry's users cannot be written.
+    pub fn expire_tokens(&self) {
+        self.moto.hand_out(NEXT_PASSWORD);
+        // The registry reads the file again when its time has changed.
+        let users = self.registry.directory.path().join("users");
+        let written = std::fs::write(users.with_extension("next"), NEXT_USER);
+        let written = written.and_then(|()| std::fs::rename(users.with_extension("next"), users));
+        written.unwrap_or_else(|error| panic!("the registry's users cannot be written: {error}"));
     }
 }
 
