@@ -5,7 +5,7 @@
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
 
-bench-db: ## migrate-db beside pg_dump and pg_restore, between two local servers: SCALE=1000 (MB) ROUNDS=3
+bench-db: ## migrate-db beside pgcopydb, pg_dump and the old script, between two servers: SCALE=1000 (MB) TABLES=0 ROUNDS=3
 	@tests/scripts/bench-db.sh
 
 bench-s3: ## migrate-s3 beside rclone and the old script, between two S3 servers: SMALL=5000 MIDDLE=100 LARGE=4 HUGE_MB=5000 ROUNDS=3

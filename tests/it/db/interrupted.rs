@@ -8,7 +8,7 @@ use tests::fault_proxy::FaultProxy;
 use super::pair::Pair;
 use super::rich::RICH;
 
-/// How often a run is killed at random; each time the next one goes on.
+/// How often a run is killed at random; each time the next one goes on. `TEST_KILL_ROUNDS` asks for more.
 const ROUNDS: usize = 6;
 /// An orderly stop may take this long (the contract says 30 s, within which ECS does not yet kill).
 const STOP_MAX: Duration = Duration::from_secs(30);
@@ -38,7 +38,8 @@ async fn killed_at_random_moments_the_same_command_finishes() {
     let started = Instant::now();
     first.migrate().await;
     let whole = started.elapsed();
-    for _ in 0..ROUNDS {
+    let rounds = std::env::var("TEST_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
+    for _ in 0..rounds {
         let pair = first.with_new_target().await;
         let program = pair.program().env("SPLIT_ABOVE", "4");
         // WHEN it is killed, twice, at any moment; it may come to its end before

@@ -22,4 +22,5 @@ pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, PostgresEngine, SMALL_DISK_BYTES, postgres};
 pub use registry::{ACCOUNT, Ecr, PASSWORD as REGISTRY_PASSWORD, Registry, Users};
 pub use s3::{S3Engine, s3};
-pub use task::{Task, TaskEnd, built_images};
+pub use task::{Task, TaskEnd, built_images, images_script};
+pub use tls::RDS_NAME;
