@@ -124,6 +124,7 @@ resource "aws_iam_role_policy" "s3_migration" {
           "s3:ListBucketMultipartUploads",
           "s3:GetLifecycleConfiguration",
           "s3:GetBucketVersioning",
+          "s3:GetBucketPolicy",
         ]
         Resource = [for bucket in local.buckets : "arn:aws:s3:::${bucket.target_bucket}"]
       },

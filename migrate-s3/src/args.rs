@@ -35,6 +35,10 @@ pub struct Args {
     #[arg(long, env = "PAAS_REGION", value_name = "REGION", help_heading = "Source and target")]
     pub source_region: Option<String>,
 
+    /// The account that must own the source's bucket; every request says so, and the store refuses it otherwise
+    #[arg(long, env = "PAAS_BUCKET_OWNER", value_name = "ACCOUNT", help_heading = "Source and target")]
+    pub source_owner: Option<String>,
+
     /// The target: `s3://bucket` or `s3://bucket/prefix`
     #[arg(long, env = "NEW_BUCKET", value_name = "URL", help_heading = "Source and target")]
     pub target: Option<BucketUrl>,
@@ -46,6 +50,10 @@ pub struct Args {
     /// The target's region [default: eu-west-2]
     #[arg(long, env = "NEW_REGION", value_name = "REGION", help_heading = "Source and target")]
     pub target_region: Option<String>,
+
+    /// The account that must own the target's bucket, likewise
+    #[arg(long, env = "NEW_BUCKET_OWNER", value_name = "ACCOUNT", help_heading = "Source and target")]
+    pub target_owner: Option<String>,
 
     /// The platform's service instance whose bucket is the source
     #[arg(long, env = "CF_SERVICE", value_name = "NAME", help_heading = "Source and target")]

@@ -22,6 +22,15 @@ const CLASSES: [(u64, &str); 6] = [
     (5 << 30, "to 5 GiB"),
 ];
 
+/// A PUT, POST or LIST of S3 Standard in eu-west-2, in US dollars; AWS publishes it per thousand.
+const WRITE_DOLLARS: f64 = 0.0053 / 1000.0;
+
+/// A GET of the same, likewise.
+const READ_DOLLARS: f64 = 0.000_42 / 1000.0;
+
+/// What the prices are those of.
+const PRICED: &str = "at 5.30 USD for a million PUT or LIST and 0.42 for a million GET";
+
 /// Throughput that the estimate supposes: two 1 Gb/s lines, in and out, half used.
 const BYTES_PER_SECOND: f64 = 60_000_000.0;
 
@@ -120,6 +129,14 @@ impl Census {
         by_count.max(self.copy_bytes as f64 / BYTES_PER_SECOND)
     }
 
+    /// What the requests cost, in US dollars; see [`PRICED`].
+    pub fn dollars(&self) -> f64 {
+        let listings = self.objects.div_ceil(1000) + (self.objects + self.extra).div_ceil(1000);
+        let writes = self.copy + self.copy_parts + listings;
+        let reads = self.copy + self.copy_parts + self.compare;
+        writes as f64 * WRITE_DOLLARS + reads as f64 * READ_DOLLARS
+    }
+
     /// The text of a dry run, with `jobs` workers for the estimate.
     pub fn describe(&self, jobs: usize) -> String {
         format!(
@@ -151,6 +168,13 @@ impl fmt::Display for Census {
             count(listings)
         );
         line("requests", requests)?;
+        line(
+            "cost",
+            format!(
+                "about {:.2} USD for these, {PRICED}; data leaving the platform's account is charged there",
+                self.dollars()
+            ),
+        )?;
         line("to compare", format!("{} objects that are there in the same size", count(self.compare)))?;
         line("known to be equal", format!("{} objects, by the journal", count(self.known)))?;
         line("differ in size", format!("{} objects, which need --overwrite", count(self.differ)))?;

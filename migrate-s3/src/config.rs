@@ -23,6 +23,8 @@ pub struct Place {
     pub url: BucketUrl,
     /// Endpoint, region, credentials.
     pub options: SideOptions,
+    /// The account whose bucket it must be.
+    pub owner: Option<String>,
 }
 
 /// One bucket to migrate.
@@ -246,6 +248,7 @@ fn source(bucket: Option<&Bucket>, args: &Args, variables: &Variables) -> Result
     };
     Ok(Place {
         url,
+        owner: args.source_owner.clone(),
         options: SideOptions {
             endpoint_url: endpoint_url.or_else(|| bucket.and_then(|bucket| bucket.source_endpoint_url.clone())),
             region: region.unwrap_or_else(|| REGION_DEFAULT.into()),
@@ -301,6 +304,7 @@ fn target(bucket: Option<&Bucket>, args: &Args) -> Result<Place, SettingError> {
     let region = args.target_region.clone().or_else(|| in_file(|bucket| Some(bucket.target_region.clone())));
     Ok(Place {
         url,
+        owner: args.target_owner.clone(),
         options: SideOptions {
             endpoint_url,
             region: region.unwrap_or_else(|| REGION_DEFAULT.into()),

@@ -6,6 +6,7 @@
 //! ([`mod@compare`]). [`mod@preflight`] looks before the leap, the [`journal`] spares a later run the reading, the
 //! [`record`]s become the report. All requests go through a [`store`]; keys are bytes ([`key`]).
 
+pub mod ahead;
 pub mod args;
 pub mod census;
 pub mod compare;
@@ -37,6 +38,7 @@ pub mod sequence;
 pub mod shard;
 pub mod state;
 pub mod store;
+mod sweep;
 pub mod timeline;
 pub mod upload;
 pub mod vcap;

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::types::{EncodingType, Object};
 use common::tasks::TaskSet;
@@ -16,6 +17,7 @@ use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::Key;
 use crate::store::Store;
+use crate::sweep::{Sweep, Swept};
 use crate::walk::Walk;
 
 /// Pages fetched ahead of their use: enough to hide a round trip, little enough to stay flat in memory.
@@ -23,6 +25,12 @@ const PAGES_AHEAD: usize = 2;
 
 /// How often a page that goes back is asked for again before the store's order is held to be another one.
 pub(crate) const DISORDER_ATTEMPTS: u32 = 3;
+
+/// A page that takes longer is worth being asked for together with others.
+const SLOW_PAGE: Duration = Duration::from_millis(10);
+
+/// So many pages in a row must be slow.
+const SLOW_COUNT: u32 = 3;
 
 /// So many pages in a row without an object, each promising more, are a listing that goes in circles.
 pub(crate) const EMPTY_PAGES_MAX: u32 = 1_000;
@@ -178,9 +186,11 @@ async fn send_pages(
     }
     let mut last: Option<Key> = None;
     let mut from = From::Start;
-    let mut empty_count = 0;
+    let (mut empty_count, mut slow_count) = (0, 0);
     loop {
+        let asked = Instant::now();
         let page = next_page(store, last.as_ref(), from, errand).await?;
+        slow_count = if asked.elapsed() > SLOW_PAGE { slow_count + 1 } else { 0 };
         last = page.entries.last().map(|entry| entry.key.clone()).or(last);
         empty_count = if page.entries.is_empty() { empty_count + 1 } else { 0 };
         // The receiver is gone when the run ended early: nobody wants the rest.
@@ -198,11 +208,27 @@ async fn send_pages(
                 return Ok(());
             }
         }
+        // Once: a store that cannot be listed so is listed to its end as it can.
+        let Some(after) = last.clone().filter(|after| slow_count == SLOW_COUNT && after.as_str().is_some()) else {
+            continue;
+        };
+        match Sweep::new(store, errand, &sender).run(after).await? {
+            Swept::Unable => {}
+            swept => {
+                end.store(swept == Swept::All, Ordering::Release);
+                return Ok(());
+            }
+        }
     }
 }
 
 /// The page after `last`, asked for as the page before it said, and by key when that leads astray.
-async fn next_page(store: &Store, last: Option<&Key>, mut from: From, errand: &Errand) -> Result<Page, Error> {
+pub(crate) async fn next_page(
+    store: &Store,
+    last: Option<&Key>,
+    mut from: From,
+    errand: &Errand,
+) -> Result<Page, Error> {
     for attempt in 1.. {
         let page = fetch(store, &from, None, errand).await?;
         let Some((before, after)) = first_disorder(last, &page.entries) else { return Ok(page) };

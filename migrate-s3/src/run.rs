@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::census::Census;
 use crate::compare::Depth;
-use crate::config::{Config, Leg};
+use crate::config::{Config, Leg, Place};
 use crate::copy::{Capabilities, Route};
 use crate::errand::Errand;
 use crate::error::Error;
@@ -68,8 +68,11 @@ pub async fn run(config: &Config, leg: &Leg, stop: &CancellationToken, books: &m
     let errand = Errand::new(stop.clone());
     let content = Arc::new(Pace::new(config.content_per_second));
     let limits = |side| Limits::new(side, config.jobs, Pace::new(config.requests_per_second), Arc::clone(&content));
-    let source = Store::new(Side::Source, leg.source.url.clone(), leg.source.options.clone()).await?;
-    let target = Store::new(Side::Target, leg.target.url.clone(), leg.target.options.clone()).await?;
+    let store = |side, place: &Place| {
+        let Place { url, options, owner } = place.clone();
+        Store::of_owner(side, url, options, owner)
+    };
+    let (source, target) = (store(Side::Source, &leg.source).await?, store(Side::Target, &leg.target).await?);
     let route = Arc::new(Route {
         source: source.limited(limits("source")),
         target: target.limited(limits("target")),

@@ -8,9 +8,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::ResponseChecksumValidation;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::config::{ConfigBag, Intercept, ResponseChecksumValidation, RuntimeComponents};
+use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use common::aws::{FailureKind, RequestFailure, SideOptions};
@@ -64,12 +65,23 @@ struct Inner {
     client: Client,
     url: BucketUrl,
     options: SideOptions,
+    owner: Option<String>,
     dialect: OnceLock<Dialect>,
 }
 
 impl Store {
     /// The bucket at `url` as seen with `options`. Asks nobody anything yet.
     pub async fn new(side: Side, url: BucketUrl, options: SideOptions) -> Result<Self, SettingError> {
+        Self::of_owner(side, url, options, None).await
+    }
+
+    /// The same, where every request says whose the bucket must be: the number of an account.
+    pub async fn of_owner(
+        side: Side,
+        url: BucketUrl,
+        options: SideOptions,
+        owner: Option<String>,
+    ) -> Result<Self, SettingError> {
         let client = common::aws::s3_client(&options).await?;
         // Bodies are checked here, against what is hashed anyway; the SDK would hash them a second time.
         // Time limits are those of `call_once` and of `upload`: the SDK's own counts a body that is being sent, however
@@ -78,8 +90,12 @@ impl Store {
         let config = client.config().to_builder();
         let config =
             config.response_checksum_validation(ResponseChecksumValidation::WhenRequired).timeout_config(limits);
+        let config = match &owner {
+            Some(owner) => config.interceptor(ExpectedOwner(owner.clone())),
+            None => config,
+        };
         let client = Client::from_conf(config.build());
-        let inner = Arc::new(Inner { side, client, url, options, dialect: OnceLock::new() });
+        let inner = Arc::new(Inner { side, client, url, options, owner, dialect: OnceLock::new() });
         Ok(Self { inner, limits: Limits::none() })
     }
 
@@ -112,6 +128,11 @@ impl Store {
     /// Bucket and prefix.
     pub fn url(&self) -> &BucketUrl {
         &self.inner.url
+    }
+
+    /// The account whose bucket it must be, where one was given.
+    pub fn owner(&self) -> Option<&str> {
+        self.inner.owner.as_deref()
     }
 
     /// How it is reached.
@@ -246,6 +267,26 @@ impl Store {
             _ => self.place(),
         };
         Error::Request { place, key: key.cloned(), operation, failure: Box::new(failure) }
+    }
+}
+
+/// Says in every request whose the bucket must be; the store refuses it when it is another's.
+#[derive(Debug)]
+struct ExpectedOwner(String);
+
+impl Intercept for ExpectedOwner {
+    fn name(&self) -> &'static str {
+        "ExpectedOwner"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context.request_mut().headers_mut().try_insert("x-amz-expected-bucket-owner", self.0.clone())?;
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! the target and aborts it, which creates no object. Called by `run`.
 
 mod both;
+mod policy;
 mod source;
 mod target;
 mod versions;
@@ -111,6 +112,7 @@ async fn look(route: &Route, intent: Intent, memory: &Memory, errand: &Errand, f
             let page = first_page(&route.target, errand, &mut of_target).await;
             if page.is_some() {
                 target::check(route, intent.mode, errand, &mut of_target).await;
+                policy::check(&route.target, intent.mode, errand, &mut of_target).await;
             }
             page
         }
@@ -142,6 +144,10 @@ async fn first_page(store: &Store, errand: &Errand, findings: &mut Findings) -> 
         }
         Err(error) => {
             findings.fail(name, &error);
+            if let (Some(owner), true, Some(check)) = (store.owner(), error.is_denied(), findings.checks.last_mut()) {
+                let rights = check.fix.take().unwrap_or_default();
+                check.fix = Some(format!("check that the account {owner} owns the bucket, as was said; {rights}"));
+            }
             None
         }
     }

@@ -115,3 +115,14 @@ async fn unreachable_hosts() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn a_bucket_of_another_account_is_refused() {
+    let estate = Estate::new().await;
+    estate.put("a", "x");
+    let program = estate.program().env("PAAS_BUCKET_OWNER", "111122223333");
+    let outcome = run(&program.clone().env("NEW_BUCKET_OWNER", "999999999999"), 3).await;
+    assert!(outcome.stderr.contains("the account 999999999999 owns the bucket"), "{outcome}");
+    run(&program.env("NEW_BUCKET_OWNER", "111122223333"), 0).await;
+    estate.assert_same();
+}

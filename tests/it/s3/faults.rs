@@ -227,3 +227,14 @@ async fn stores_that_know_the_first_version_of_listings_only_are_listed() {
     estate.assert_same();
     assert_totals(&estate.migrate(0).await, [2_500, 0, 2_500, 0]);
 }
+
+#[tokio::test]
+async fn a_listing_that_goes_back_once_and_a_body_that_stalls_are_asked_for_again() {
+    survives([
+        FaultRule::new(Fault::ReversePage).bucket(SOURCE).on("ListObjectsV2").skip(2).times(1),
+        FaultRule::new(Fault::ReversePage).bucket(TARGET).on("ListObjectsV2").skip(2).times(1),
+        FaultRule::new(Fault::StallBody(4)).bucket(SOURCE).on("GetObject").key("key 5").times(1),
+        FaultRule::new(Fault::Hang).bucket(TARGET).on("PutObject").key("key 6").times(1),
+    ])
+    .await;
+}

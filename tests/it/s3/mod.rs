@@ -9,6 +9,7 @@ mod interrupted;
 mod large;
 mod manifest;
 mod many;
+mod other_stores;
 mod random;
 mod report;
 mod seaweedfs;

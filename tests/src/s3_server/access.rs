@@ -10,6 +10,9 @@ use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use super::faults::{Fault, Verdict};
 use super::store::Store;
 
+/// The account that owns all buckets.
+const OWNER: &str = "111122223333";
+
 pub(super) struct Auth(pub(super) Arc<Store>);
 
 #[async_trait::async_trait]
@@ -39,6 +42,10 @@ impl S3Access for Access {
             let settings = self.0.settings(&bucket)?;
             let account = self.0.accounts.iter().find(|account| account.access_key_id == access_key);
             if !account.is_some_and(|account| account.buckets.contains(&bucket)) {
+                return Err(denied());
+            }
+            let owner = context.headers().get("x-amz-expected-bucket-owner");
+            if owner.is_some_and(|owner| owner.as_bytes() != OWNER.as_bytes()) {
                 return Err(denied());
             }
             if let Some(expected) = settings.region {

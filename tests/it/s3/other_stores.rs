@@ -1,0 +1,60 @@
+//! Stores that we did not write, on the target side: what the strict one holds arrives there and verifies.
+
+use tests::engines::{Moto, s3};
+use tests::s3_server::{Account, NewObject, client_of};
+
+use super::{Estate, SOURCE, assert_totals, run};
+
+/// Migrates a bucket of all kinds of objects to `bucket` at `endpoint`, twice, and verifies it in both ways.
+async fn arrives(endpoint: &str, account: &Account, bucket: &str) {
+    // GIVEN small, empty, large, tagged and described objects with keys that paths would damage
+    let estate = Estate::new().await;
+    let keys = ["plain", "with space + plus", "folder/ünïcödé", "100% &=?#", "folder-a", "folder/a"];
+    for key in keys {
+        let object = NewObject::new(format!("content of {key}")).header("content-type", "text/csv; charset=utf-8");
+        let object = object.header("x-amz-meta-owner", "team a").header("cache-control", "no-store");
+        estate.server.put(SOURCE, key, object.tag("class", "open = a+b @ c"));
+    }
+    estate.put("empty", "");
+    estate.server.put(SOURCE, "large", NewObject::generated(20 << 20, 1).header("x-amz-meta-kind", "archive"));
+    let count = keys.len() as u64 + 2;
+    let program = estate
+        .program()
+        .env("NEW_ENDPOINT_URL", endpoint)
+        .env("NEW_BUCKET", format!("s3://{bucket}"))
+        .env("AWS_ACCESS_KEY_ID", &account.access_key_id)
+        .env("AWS_SECRET_ACCESS_KEY", &account.secret_access_key);
+    // WHEN it is migrated, again, and verified
+    assert_totals(&run(&program, 0).await, [count, count, 0, 0]);
+    assert_totals(&run(&program, 0).await, [count, 0, count, 0]);
+    assert_totals(&run(&program.clone().arg("--verify"), 0).await, [count, 0, count, 0]);
+    // THEN its owner reads what the source holds, and a changed byte is named
+    let client = client_of(endpoint, account, "eu-west-2");
+    for key in estate.server.keys(SOURCE) {
+        let got = client.get_object().bucket(bucket).key(&key).send().await.unwrap();
+        let stored = estate.server.get(SOURCE, &key).unwrap();
+        assert_eq!(got.content_type(), stored.headers.get("content-type").map(String::as_str), "{key}");
+        assert_eq!(got.body.collect().await.unwrap().into_bytes(), stored.body, "{key}");
+    }
+    estate.put("empty", "");
+    estate.server.put(
+        SOURCE,
+        "plain",
+        NewObject::new("CONTENT of plain").header("content-type", "text/csv; charset=utf-8"),
+    );
+    run(&program.arg("--verify"), 4).await;
+}
+
+#[tokio::test]
+async fn into_seaweedfs() {
+    let engine = s3().await;
+    arrives(&engine.endpoint, &engine.account, &engine.bucket().await).await;
+}
+
+#[tokio::test]
+async fn into_moto() {
+    let moto = Moto::start().await;
+    let account = Account::new("AKIAMOTO", "moto-secret", &[]);
+    client_of(&moto.endpoint(), &account, "us-east-1").create_bucket().bucket("moto-target").send().await.unwrap();
+    arrives(&moto.endpoint(), &account, "moto-target").await;
+}
