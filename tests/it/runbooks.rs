@@ -147,6 +147,36 @@ fn every_make_target_link_and_file_exists() {
     }
 }
 
+#[test]
+fn the_rehearsal_has_the_steps_and_the_words_of_the_runbooks() {
+    let rehearsal = fs::read_to_string(root().join("tests/src/rehearsal/cutover.rs")).unwrap();
+    let is_step = |text: &&str| text.as_bytes().get(..4).is_some_and(|head| head[0] == b'0' && head[2] == b'.');
+    let rehearsed: Vec<_> = rehearsal.split('"').skip(1).step_by(2).filter(is_step).collect();
+    let runbooks = runbooks();
+    // Each rehearsed step is one of the runbook: `03.5 database: repair pass` is `## 3.5 Repair pass` in 03.
+    for step in &rehearsed {
+        let (runbook, _) = step.split_once('.').unwrap();
+        let number = step.split(' ').next().unwrap().trim_start_matches('0');
+        let (_, text) = runbooks.iter().find(|(name, _)| name.starts_with(runbook)).unwrap();
+        let heading = text.lines().find_map(|line| line.strip_prefix(&format!("## {number} ")));
+        let heading = heading.unwrap_or_else(|| panic!("no runbook has the step {step}")).to_lowercase();
+        assert!(step.contains(&heading), "the rehearsal's `{step}` is `{heading}` in its runbook");
+    }
+    // Each command of a runbook's local form is rehearsed, in the same order.
+    for (name, buckets) in [("03", 1), ("04", 2)] {
+        let (_, text) = runbooks.iter().find(|(runbook, _)| runbook.starts_with(name)).unwrap();
+        let with_command = |section: &&str| section.contains("```sh local");
+        let written: Vec<_> =
+            text.split("\n## ").filter(with_command).map(|section| format!("0{}", &section[..3])).collect();
+        let of_runbook = rehearsed.iter().filter(|step| step.starts_with(name) && step.contains(": "));
+        let mut done: Vec<_> =
+            of_runbook.map(|step| step[..4].to_owned()).filter(|step| written.contains(step)).collect();
+        assert_eq!(done.len(), written.len() * buckets, "{name}: {done:?}");
+        done.dedup();
+        assert_eq!(done, written, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn the_reference_of_settings_is_current() {
     let directory = std::env::var("TEST_PROGRAM_DIR")
