@@ -2,7 +2,7 @@
 
 mod bad_input;
 mod mirror;
-mod push;
+pub(crate) mod push;
 
 use serde_json::Value;
 use tests::engines::Moto;

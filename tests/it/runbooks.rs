@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tests::engines::{postgres, postgres_client_bin_dir, s3};
+use tests::engines::{Ecr, Users, postgres, postgres_client_bin_dir, s3};
 use tests::estate::{Bucket, Estate};
 use tests::program::Program;
 use tokio::process::Command;
+
+use crate::publish_images::push::image_file;
 
 /// Flags of other people's programs that the runbooks use.
 const FOREIGN_FLAGS: [&str; 10] = [
@@ -147,6 +149,36 @@ fn every_make_target_link_and_file_exists() {
     }
 }
 
+#[test]
+fn the_rehearsal_has_the_steps_and_the_words_of_the_runbooks() {
+    let rehearsal = fs::read_to_string(root().join("tests/src/rehearsal/cutover.rs")).unwrap();
+    let is_step = |text: &&str| text.as_bytes().get(..4).is_some_and(|head| head[0] == b'0' && head[2] == b'.');
+    let rehearsed: Vec<_> = rehearsal.split('"').skip(1).step_by(2).filter(is_step).collect();
+    let runbooks = runbooks();
+    // Each rehearsed step is one of the runbook: `03.5 database: repair pass` is `## 3.5 Repair pass` in 03.
+    for step in &rehearsed {
+        let (runbook, _) = step.split_once('.').unwrap();
+        let number = step.split(' ').next().unwrap().trim_start_matches('0');
+        let (_, text) = runbooks.iter().find(|(name, _)| name.starts_with(runbook)).unwrap();
+        let heading = text.lines().find_map(|line| line.strip_prefix(&format!("## {number} ")));
+        let heading = heading.unwrap_or_else(|| panic!("no runbook has the step {step}")).to_lowercase();
+        assert!(step.contains(&heading), "the rehearsal's `{step}` is `{heading}` in its runbook");
+    }
+    // Each command of a runbook's local form is rehearsed, in the same order.
+    for (name, buckets) in [("03", 1), ("04", 2)] {
+        let (_, text) = runbooks.iter().find(|(runbook, _)| runbook.starts_with(name)).unwrap();
+        let with_command = |section: &&str| section.contains("```sh local");
+        let written: Vec<_> =
+            text.split("\n## ").filter(with_command).map(|section| format!("0{}", &section[..3])).collect();
+        let of_runbook = rehearsed.iter().filter(|step| step.starts_with(name) && step.contains(": "));
+        let mut done: Vec<_> =
+            of_runbook.map(|step| step[..4].to_owned()).filter(|step| written.contains(step)).collect();
+        assert_eq!(done.len(), written.len() * buckets, "{name}: {done:?}");
+        done.dedup();
+        assert_eq!(done, written, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn the_reference_of_settings_is_current() {
     let directory = std::env::var("TEST_PROGRAM_DIR")
@@ -173,26 +205,78 @@ fn local_commands(name: &str) -> Vec<(String, i32)> {
     commands
 }
 
-/// Runs the commands in a shell, one after the other, in an empty directory.
-async fn follow(name: &str, variables: &[(&str, String)], mut before: impl AsyncFnMut(&str)) {
+/// Runs the commands in a shell, one after the other, in `directory`; gives what each wrote to stdout.
+async fn follow_in(
+    directory: &Path,
+    name: &str,
+    variables: &[(&str, String)],
+    mut before: impl AsyncFnMut(&str),
+) -> Vec<(String, String)> {
     let programs = std::env::var("TEST_PROGRAM_DIR").map_or_else(
         |_| std::env::current_exe().unwrap().ancestors().nth(2).unwrap().display().to_string(),
         String::from,
     );
-    let directory = tempfile::tempdir().unwrap();
+    let mut outputs = Vec::new();
     for (command, code) in local_commands(name) {
         before(&command).await;
         let mut shell = Command::new("sh");
         shell.args(["-c", &command]).env_clear().env("PATH", format!("{programs}:/usr/bin:/bin"));
-        shell
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .current_dir(directory.path())
-            .stdin(Stdio::null());
+        shell.envs(variables.iter().map(|(name, value)| (name, value))).current_dir(directory).stdin(Stdio::null());
         let output = shell.output().await.unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{name}: {command}\n{said}");
-        let equal = command.contains("--dry-run") || String::from_utf8_lossy(&output.stdout).contains("equal");
-        assert!(equal, "{name}: {command} does not say equal");
+        outputs.push((command, String::from_utf8_lossy(&output.stdout).into_owned()));
+    }
+    outputs
+}
+
+/// Follows a cutover in an empty directory: what is no dry run says `equal`.
+async fn follow(name: &str, variables: &[(&str, String)], before: impl AsyncFnMut(&str)) {
+    let directory = tempfile::tempdir().unwrap();
+    for (command, said) in follow_in(directory.path(), name, variables, before).await {
+        assert!(command.contains("--dry-run") || said.contains("equal"), "{name}: {command} does not say equal");
+    }
+}
+
+#[tokio::test]
+async fn publishing_and_tearing_down_go_as_written() {
+    // GIVEN both registries, empty, and two images as `make images` leaves them
+    let ecr = Ecr::start("eu-west-2", Users::Token, &["db-migration", "s3-migration"]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let images = directory.path().join("target/images");
+    fs::create_dir_all(&images).unwrap();
+    for (seed, name) in [(1, "db-migration"), (2, "s3-migration")] {
+        let file = image_file(&format!("{name}:0.1.0"), seed, &[100_000]);
+        fs::copy(file.path(), images.join(format!("{name}.tar"))).unwrap();
+    }
+    let variables = [
+        ("ECR_ENDPOINT_URL", ecr.moto.endpoint()),
+        ("ECR_REGISTRY_URL", ecr.registry.url()),
+        ("AWS_ACCESS_KEY_ID", "AKIATEST".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2".to_owned()),
+        // moto's scan always finds one thing of high severity.
+        ("MAX_SEVERITY", "critical".to_owned()),
+    ];
+    for (runbook, expected) in [
+        (
+            "02-publish-the-images.md",
+            [("status", "present"), ("push", "Pin this in the task definition:"), ("pull-check", "is what was built")],
+        ),
+        ("07-tear-down.md", [("status", ""), ("remove", "are gone"), ("status", "")]),
+    ] {
+        let text = fs::read_to_string(root().join("runbooks").join(runbook)).unwrap();
+        // WHEN the runbook is followed word by word
+        let outputs = follow_in(directory.path(), runbook, &variables, async |_| {}).await;
+        // THEN each command says what the runbook expects
+        for (command, words) in expected {
+            assert!(text.contains(words), "{runbook} does not speak of `{words}`");
+            for (line, said) in outputs.iter().filter(|(line, _)| line.contains(&format!(" {command}"))) {
+                assert!(said.contains(words), "{runbook}: {line} does not say `{words}`:\n{said}");
+            }
+        }
+        let last = &outputs.last().unwrap().1;
+        let gone = runbook.starts_with("07");
+        assert_eq!(last.matches("absent").count(), if gone { 2 } else { 0 }, "{runbook}: {last}");
     }
 }
 

@@ -11,8 +11,8 @@ use hcl_edit::structure::{Block, Body};
 use hcl_edit::visit::{self, Visit};
 
 /// Functions of Terraform that the module uses.
-const FUNCTIONS: [&str; 10] =
-    ["can", "concat", "distinct", "jsonencode", "length", "merge", "object", "map", "regex", "toset"];
+const FUNCTIONS: [&str; 11] =
+    ["can", "concat", "distinct", "jsonencode", "length", "list", "merge", "object", "map", "regex", "toset"];
 
 /// Words that are types where a variable is declared.
 const TYPES: [&str; 4] = ["any", "bool", "number", "string"];

@@ -9,7 +9,7 @@ use tests::program::{Outcome, Program};
 use super::REGION;
 
 /// A file as `docker save` writes it, with layers of this many random bytes.
-pub(super) fn image_file(name: &str, seed: u64, layers: &[usize]) -> tempfile::NamedTempFile {
+pub(crate) fn image_file(name: &str, seed: u64, layers: &[usize]) -> tempfile::NamedTempFile {
     let mut random = fastrand::Rng::with_seed(seed);
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut builder = tar::Builder::new(file.reopen().unwrap());

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use futures::future::{join_all, try_join_all};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -52,31 +53,33 @@ pub async fn cutover(options: &Options, tag: &str) -> Result<bool, RehearsalErro
         sides = prepare(options) => sides?,
         number = signals.next() => return Err(RehearsalError::Stopped(number)),
     };
-    let repairs = repairs(tag).await?;
+    require_image(tag).await?;
     let started = Instant::now();
     let frozen = CancellationToken::new();
     let writer = write_until(&paas, frozen.clone()).await?;
     say("The source is being written to.");
-    let mut done = Vec::new();
-    for step in early(&paas, &target) {
-        done.push(step.run(tag, started, &mut signals).await?);
-    }
+    let mut done = run_together(dry_runs(&paas, &target), tag, started, &mut signals).await?;
+    done.extend(run_together(early_copies(&paas, &target), tag, started, &mut signals).await?);
     let freeze = started.elapsed();
     frozen.cancel();
     let written =
         writer.await.map_err(|error| system("the source cannot be written to")(std::io::Error::other(error)))?;
+    paas.freeze().await?;
     say(&format!(
         "\nFreeze: the service is down. {} rows and {} objects were written meanwhile.",
         written.rows, written.objects
     ));
-    for step in frozen_steps(&paas, &target, repairs) {
-        done.push(step.run(tag, started, &mut signals).await?);
-    }
+    done.extend(run_together(second_passes(&paas, &target), tag, started, &mut signals).await?);
+    done.extend(run_together(verifications(&paas, &target), tag, started, &mut signals).await?);
     let switched = started.elapsed();
     let (at_source, at_target) = (paas.session_count().await?, target.session_count().await?);
     say(&timeline(&done, freeze, switched));
     say(&format!("Of the rows written during the copy the source has {at_source}, the target {at_target}."));
-    let fine = done.iter().all(Done::is_as_expected) && at_source == at_target && at_source >= written.rows;
+    // Dry runs leave none, and a later report of the same task takes the place of an earlier one.
+    let reports = target.report_count();
+    say(&format!("The database and the two buckets left {reports} reports in the report bucket."));
+    let fine =
+        done.iter().all(Done::is_as_expected) && at_source == at_target && at_source >= written.rows && reports >= 3;
     say(if fine { "The cutover would have succeeded: switch." } else { "NO-GO: not every step ended as it should." });
     Ok(fine)
 }
@@ -109,30 +112,32 @@ async fn write_until(paas: &Paas, frozen: CancellationToken) -> Result<JoinHandl
     }))
 }
 
-/// While the service runs: look at everything, then copy what is there.
-fn early(paas: &Paas, target: &Target) -> Vec<Step> {
-    let mut steps = vec![
+fn dry_runs(paas: &Paas, target: &Target) -> Vec<Step> {
+    vec![
         database("03.2 database: dry run", paas, target, vec!["--dry-run"], false),
         bucket("04.2 bulk-upload: dry run", paas, target, Bucket::BulkUpload, vec!["--dry-run"], false),
-    ];
-    steps.push(database("03.3 database: early copy", paas, target, vec![], false));
-    steps.push(bucket("04.3 bulk-upload: early copy", paas, target, Bucket::BulkUpload, vec![], false));
-    steps.push(bucket("04.3 cds-export: early copy", paas, target, Bucket::CdsExport, vec![], false));
-    steps
+        bucket("04.2 cds-export: dry run", paas, target, Bucket::CdsExport, vec!["--dry-run"], false),
+    ]
 }
 
-/// While the service is down: bring over what changed, and prove it.
-fn frozen_steps(paas: &Paas, target: &Target, repairs: bool) -> Vec<Step> {
-    // Without --repair the database is copied whole in the window, which is the runbook's way back too.
-    let (name, flags) = if repairs {
-        ("03.5 database: repair pass", vec!["--repair"])
-    } else {
-        ("03.5 database: whole copy", vec!["--clean", "--confirm", "data_collector"])
-    };
+fn early_copies(paas: &Paas, target: &Target) -> Vec<Step> {
     vec![
-        database(name, paas, target, flags, true),
+        database("03.3 database: early copy", paas, target, vec![], false),
+        bucket("04.3 bulk-upload: early copy", paas, target, Bucket::BulkUpload, vec![], false),
+        bucket("04.3 cds-export: early copy", paas, target, Bucket::CdsExport, vec![], false),
+    ]
+}
+
+fn second_passes(paas: &Paas, target: &Target) -> Vec<Step> {
+    vec![
+        database("03.5 database: repair pass", paas, target, vec!["--repair"], true),
         bucket("04.5 bulk-upload: second pass", paas, target, Bucket::BulkUpload, vec![], true),
         bucket("04.5 cds-export: second pass", paas, target, Bucket::CdsExport, vec![], true),
+    ]
+}
+
+fn verifications(paas: &Paas, target: &Target) -> Vec<Step> {
+    vec![
         database("03.6 database: verify", paas, target, vec!["--verify"], true),
         bucket("04.6 bulk-upload: verify", paas, target, Bucket::BulkUpload, vec!["--verify"], true),
         bucket("04.6 cds-export: verify", paas, target, Bucket::CdsExport, vec!["--verify"], true),
@@ -140,7 +145,7 @@ fn frozen_steps(paas: &Paas, target: &Target, repairs: bool) -> Vec<Step> {
 }
 
 fn database(name: &'static str, paas: &Paas, target: &Target, flags: Vec<&'static str>, down: bool) -> Step {
-    let variables = [paas.database_variables(), target.database_variables()].concat();
+    let variables = [paas.database_variables(), target.database_variables(), target.database_report()].concat();
     Step { name, image: "db-migration", flags, variables, down }
 }
 
@@ -152,7 +157,8 @@ fn bucket(
     flags: Vec<&'static str>,
     down: bool,
 ) -> Step {
-    let variables = [paas.bucket_variables(which), target.bucket_variables(which)].concat();
+    let variables =
+        [paas.bucket_variables(which), target.bucket_variables(which), target.bucket_report(which)].concat();
     Step { name, image: "s3-migration", flags, variables, down }
 }
 
@@ -171,16 +177,35 @@ fn container_name() -> String {
     format!("migration-rehearsal-{}", uuid::Uuid::new_v4().simple())
 }
 
-/// Whether the image of this tag knows `--repair`.
-async fn repairs(tag: &str) -> Result<bool, RehearsalError> {
+/// That the image of this tag is there and starts.
+async fn require_image(tag: &str) -> Result<(), RehearsalError> {
     let image = format!("db-migration:{tag}");
     let output = docker_run(&image, &container_name()).args([&image, "--help"]).output().await;
-    let output = output.map_err(system("docker cannot be run"))?;
-    if !output.status.success() {
-        let cause = std::io::Error::other("it does not start; run `make images` and look above");
-        return Err(system(format!("the image {image}"))(cause));
+    if output.map_err(system("docker cannot be run"))?.status.success() {
+        return Ok(());
     }
-    Ok(String::from_utf8_lossy(&output.stdout).contains("--repair"))
+    let cause = std::io::Error::other("it does not start; run `make images` and look above");
+    Err(system(format!("the image {image}"))(cause))
+}
+
+/// Runs steps at the same time, as the runbooks have it for the database and the buckets; a signal to us stops them all.
+async fn run_together(
+    steps: Vec<Step>,
+    tag: &str,
+    started: Instant,
+    signals: &mut Signals,
+) -> Result<Vec<Done>, RehearsalError> {
+    let containers: Vec<_> = steps.iter().map(|_| container_name()).collect();
+    let running = steps.iter().zip(&containers).map(|(step, container)| step.run(tag, started, container));
+    tokio::select! {
+        done = try_join_all(running) => done,
+        number = signals.next() => {
+            let stop = |name: &String| Command::new("docker").args(["stop", "--time", STOP_SECONDS, name.as_str()]).output();
+            // What cannot be stopped has ended.
+            let _ = join_all(containers.iter().map(stop)).await;
+            Err(RehearsalError::Stopped(number))
+        }
+    }
 }
 
 impl Done {
@@ -191,11 +216,10 @@ impl Done {
 }
 
 impl Step {
-    async fn run(&self, tag: &str, started: Instant, signals: &mut Signals) -> Result<Done, RehearsalError> {
+    async fn run(&self, tag: &str, started: Instant, container: &str) -> Result<Done, RehearsalError> {
         let image = format!("{}:{tag}", self.image);
-        say(&format!("\n{}: {image} {}", self.name, self.flags.join(" ")));
-        let container = container_name();
-        let mut command = docker_run(&image, &container);
+        say(&format!("{}: {image} {}", self.name, self.flags.join(" ")));
+        let mut command = docker_run(&image, container);
         for (name, value) in &self.variables {
             // The value travels in docker's own environment: it is in no list of processes.
             command.args(["--env", name]).env(name, value);
@@ -203,14 +227,7 @@ impl Step {
         // Ctrl-C reaches us alone, and is passed on as a stop.
         command.args(["--env", "LOG_FORMAT=json", &image]).args(&self.flags).stderr(Stdio::null()).process_group(0);
         let began = started.elapsed();
-        let output = tokio::select! {
-            output = command.output() => output.map_err(system("docker cannot be run"))?,
-            number = signals.next() => {
-                // What cannot be stopped has ended.
-                let _ = Command::new("docker").args(["stop", "--time", STOP_SECONDS, &container]).output().await;
-                return Err(RehearsalError::Stopped(number));
-            }
-        };
+        let output = command.output().await.map_err(system("docker cannot be run"))?;
         let stdout = String::from_utf8_lossy(&output.stdout);
         let summary = serde_json::from_str::<serde_json::Value>(stdout.lines().last().unwrap_or_default());
         let verdict = summary.ok().and_then(|summary| summary["verdict"].as_str().map(str::to_owned));
@@ -222,12 +239,12 @@ impl Step {
             code: output.status.code().unwrap_or(-1),
             verdict: verdict.unwrap_or_else(|| "no verdict".into()),
         };
-        say(&format!("  exit {}, {}, {:.1} s", done.code, done.verdict, done.took.as_secs_f64()));
+        say(&format!("  {}: exit {}, {}, {:.1} s", done.name, done.code, done.verdict, done.took.as_secs_f64()));
         Ok(done)
     }
 }
 
-/// A line per step; the service is down between the two rules.
+/// A line per step; the service is down between freeze and switch.
 fn timeline(done: &[Done], freeze: Duration, switched: Duration) -> String {
     let mut text = format!("\n{:>8}  {:<32}{:>9}  {:<6}{}\n", "at", "step", "seconds", "exit", "verdict");
     let mut line = |at: Duration, name: &str, took: Option<Duration>, code: &str, verdict: &str| {
@@ -238,11 +255,11 @@ fn timeline(done: &[Done], freeze: Duration, switched: Duration) -> String {
     for step in done.iter().filter(|step| !step.down) {
         line(step.began, step.name, Some(step.took), &step.code.to_string(), &step.verdict);
     }
-    line(freeze, "-- freeze: the service is down", None, "", "");
+    line(freeze, "03.4 freeze: the service is down", None, "", "");
     for step in done.iter().filter(|step| step.down) {
         line(step.began, step.name, Some(step.took), &step.code.to_string(), &step.verdict);
     }
-    line(switched, "-- switch: the service is up", None, "", "");
+    line(switched, "03.7 switch: the service is up", None, "", "");
     let down = switched.saturating_sub(freeze).as_secs_f64();
     write!(text, "\nThe service was down for {down:.1} s.").expect("a string takes a line");
     text

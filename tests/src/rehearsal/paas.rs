@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use tokio_postgres::error::SqlState;
 
 use crate::estate::{Bucket, Estate};
 use crate::local_postgres::LocalPostgres;
@@ -77,6 +78,24 @@ impl Paas {
     /// A session with the filled database.
     pub(super) async fn connect(&self) -> Result<tokio_postgres::Client, RehearsalError> {
         Ok(self.database.connect(&self.database.superuser_url(DATABASE)).await?)
+    }
+
+    /// Step 3.4 of the runbook: nobody can write any more. That a write fails is tried.
+    pub(super) async fn freeze(&self) -> Result<(), RehearsalError> {
+        let statements = [
+            format!("ALTER DATABASE {DATABASE} SET default_transaction_read_only = on"),
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                .to_owned(),
+        ];
+        let client = self.connect().await?;
+        for statement in statements {
+            client.batch_execute(&statement).await?;
+        }
+        let written = self.connect().await?.batch_execute("DELETE FROM sessions WHERE false").await;
+        let refused = written.is_err_and(|error| error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION));
+        let cause = std::io::Error::other("a write was not refused");
+        if refused { Ok(()) } else { Err(system("the source is not frozen")(cause)) }
     }
 
     /// Rows of the table that is written to during a rehearsed cutover.

@@ -15,6 +15,16 @@ const fn bucket_name(bucket: Bucket) -> &'static str {
     }
 }
 
+/// Where reports and the states of the buckets go, as in the task definitions.
+const REPORTS: &str = "core-prod-migration-reports";
+
+const fn short_name(bucket: Bucket) -> &'static str {
+    match bucket {
+        Bucket::BulkUpload => "bulk-upload",
+        Bucket::CdsExport => "cds-export",
+    }
+}
+
 /// The running target side.
 pub(super) struct Target {
     database: LocalPostgres,
@@ -25,11 +35,12 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) async fn start() -> Result<Self, RehearsalError> {
-        let names = [bucket_name(Bucket::BulkUpload), bucket_name(Bucket::CdsExport)];
+        let names = [bucket_name(Bucket::BulkUpload), bucket_name(Bucket::CdsExport), REPORTS];
         let task_role = Account::new("ASIATASKROLEDEMO0001", &uuid::Uuid::new_v4().simple().to_string(), &names);
         let buckets = vec![
             ServerBucket::new(names[0]).in_region(REGION).with_kms().with_lifecycle(30, 1),
             ServerBucket::new(names[1]).in_region(REGION).with_kms(),
+            ServerBucket::new(names[2]).in_region(REGION).with_kms(),
         ];
         let config = Config { accounts: vec![task_role.clone()], buckets };
         let s3 = S3Server::start(config).await.map_err(system("the target's S3 server cannot be started"))?;
@@ -56,5 +67,32 @@ impl Target {
             ("AWS_ACCESS_KEY_ID", self.task_role.access_key_id.clone()),
             ("AWS_SECRET_ACCESS_KEY", self.task_role.secret_access_key.clone()),
         ]
+    }
+
+    /// Where the database's report goes, with the task role's credentials.
+    pub(super) fn database_report(&self) -> Vec<(&'static str, String)> {
+        let role = [
+            ("AWS_ACCESS_KEY_ID", self.task_role.access_key_id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.task_role.secret_access_key.clone()),
+        ];
+        [self.report("db"), role.to_vec()].concat()
+    }
+
+    /// Where the bucket's report goes, and its state: the second pass needs it to be cheap.
+    pub(super) fn bucket_report(&self, bucket: Bucket) -> Vec<(&'static str, String)> {
+        [self.report(short_name(bucket)), vec![("STATE", format!("s3://{REPORTS}/state"))]].concat()
+    }
+
+    fn report(&self, name: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("REPORT", format!("s3://{REPORTS}/{name}")),
+            ("REPORT_ENDPOINT_URL", self.s3.endpoint()),
+            ("REPORT_REGION", REGION.to_owned()),
+        ]
+    }
+
+    /// How many reports have arrived.
+    pub(super) fn report_count(&self) -> usize {
+        self.s3.keys(REPORTS).iter().filter(|key| key.ends_with("/report.json")).count()
     }
 }
