@@ -13,7 +13,8 @@
 #   IMAGES_DIRECTORY  where the files go; otherwise images/ in the target directory
 #   IMAGES_TAG        the tag; otherwise the version, and `latest`
 #   IMAGES_SOURCE     the address of the sources, for the label; otherwise that of the git remote, when it is public
-#   RDS_CA_BUNDLE     a file with Amazon's certificate authorities for RDS; otherwise it is downloaded
+#   RDS_CA_BUNDLE     a file with more certificate authorities for RDS than the repository's own; otherwise Amazon's are
+#                     downloaded, where that is possible
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -75,20 +76,20 @@ base() {
     fi
 }
 
-# Amazon's authorities for RDS, into the directory $1. Without them the program trusts the system's, which do not
-# include Amazon's private ones: verify-full then fails, so the build says it, loudly.
+# Amazon's authorities for RDS, into the directory $1: the kept ones of the estate's region, and those of every region from
+# a file that is given, or from Amazon. certificates.py looks at each.
 certificates() {
-    local bundle=$1/rds-global-bundle.pem
+    local bundle=$1/rds-global-bundle.pem kept=images/db-migration/certificates/rds-eu-west-2.pem
     mkdir -p "$1"
     if [[ -n ${RDS_CA_BUNDLE:-} ]]; then
-        cp "$RDS_CA_BUNDLE" "$bundle" || fail "RDS_CA_BUNDLE names $RDS_CA_BUNDLE, which cannot be read"
-    elif ! timeout "$fetch_seconds" curl --fail --silent --location --output "$bundle" "$rds_bundle_url"; then
-        rm -f "$bundle"
-        say "WARNING: $rds_bundle_url cannot be had; this db-migration proves no RDS server's identity."
-        say "WARNING: download it elsewhere and build again with RDS_CA_BUNDLE=FILE, or connect with sslrootcert=FILE."
-        return
+        python3 images/scripts/certificates.py "$bundle" "$kept" "$RDS_CA_BUNDLE"
+    elif timeout "$fetch_seconds" curl --fail --silent --location --output "$work/bundle.pem" "$rds_bundle_url"; then
+        python3 images/scripts/certificates.py "$bundle" "$kept" "$work/bundle.pem" whole
+    else
+        python3 images/scripts/certificates.py "$bundle" "$kept"
+        say "$rds_bundle_url cannot be had: this db-migration trusts RDS servers of eu-west-2 only."
+        say "for another region download it elsewhere and build again with RDS_CA_BUNDLE=FILE"
     fi
-    grep -q 'BEGIN CERTIFICATE' "$bundle" || fail "the bundle of certificates for RDS holds no certificate"
     chmod 644 "$bundle"
 }
 

@@ -185,7 +185,7 @@ async fn copy_segment(
                 session: writer.session(),
                 statement: segment::copy_in(name, &columns, plan.format, freeze),
             };
-            let digest = rows::copy(from, to, plan.format, context.surroundings()).await?;
+            let digest = rows::copy(from, to, plan.format, plan.spelling.clone(), context.surroundings()).await?;
             if let Some(quiet) = &quiet {
                 quiet.end(&writer).await?;
             }

@@ -11,6 +11,7 @@ use crate::catalog::{RelationName, Table};
 use crate::connect::Pool;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::floats::Spelling;
 use crate::plan::Plan;
 use crate::segment::Format;
 use crate::snapshot::lost_snapshot;
@@ -60,7 +61,7 @@ async fn digest(context: &Context, pool: &Pool, statement: &str) -> Result<RowDi
     context
         .with_session(pool, async |session, _| {
             let from = End { session: session.session(), statement: statement.into() };
-            stream::digest(from, Format::Text, context.surroundings()).await
+            stream::digest(from, Format::Text, Spelling::default(), context.surroundings()).await
         })
         .await
 }

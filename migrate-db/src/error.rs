@@ -166,7 +166,7 @@ impl OperatorError for Error {
             Self::Setting(error) => error.hint(),
             Self::Infrastructure(error) => error.hint(),
             Self::Platform(error) => error.hint(),
-            Self::Connect { side, source, .. } => Some(connect_hint(*side, source)),
+            Self::Connect { side, endpoint, source } => Some(connect_hint(*side, endpoint, source)),
             Self::Certificates { .. } => Some("give the path of a PEM file in sslrootcert".into()),
             Self::Statement { source, .. } => statement_hint(source),
             Self::Refused(checks) => {
@@ -199,7 +199,7 @@ fn failed_checks(checks: &[Check]) -> String {
     failed.join("; ")
 }
 
-fn connect_hint(side: Side, error: &ServerError) -> String {
+fn connect_hint(side: Side, endpoint: &str, error: &ServerError) -> String {
     let url = match side {
         Side::Source => "SOURCE_DATABASE_URL (or where the source's credentials come from)",
         Side::Target => "DATABASE_URL",
@@ -214,6 +214,10 @@ fn connect_hint(side: Side, error: &ServerError) -> String {
         Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS => {
             "end other sessions there, or give smaller --jobs and --index-jobs".into()
         }
+        _ if error.message.contains("UnknownIssuer") && endpoint.contains(".rds.amazonaws.com") => format!(
+            "trust the authority of that RDS server: build the image with RDS_CA_BUNDLE=FILE, or mount the file and name it as sslrootcert in {url}; \
+             Amazon's are in https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
+        ),
         _ if error.message.contains("certificate") || error.message.contains("TLS") => {
             format!("check sslmode and sslrootcert in {url}")
         }

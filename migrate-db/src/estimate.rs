@@ -46,7 +46,7 @@ async fn read(readers: &Pool, table: &TablePlan, range: &Range, around: Surround
     let columns = segment::column_list(&table.table);
     let statement = segment::copy_out(&table.table.name, &columns, range, table.format);
     let from = rows::End { session: lease.session(), statement };
-    match rows::digest(from, table.format, around).await {
+    match rows::digest(from, table.format, table.spelling.clone(), around).await {
         Ok(_) => lease.give_back(),
         // The end of the sample, or of the run.
         Err(Error::Cancelled) => {}

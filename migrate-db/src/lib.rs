@@ -25,6 +25,7 @@ pub mod endpoint;
 pub mod error;
 pub mod estimate;
 pub mod finish;
+pub mod floats;
 pub mod forecast;
 pub mod index;
 pub mod journal;

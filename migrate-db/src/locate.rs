@@ -195,12 +195,13 @@ fn keys(table: &Table, key: &Key, difference: &Difference) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::types::Floats;
     use crate::catalog::{ColumnType, RelationName};
 
     fn table(key: &[&str]) -> Table {
         let column = |name: &&str| Column {
             name: (*name).into(),
-            column_type: ColumnType { name: "text".into(), text_reason: None, holds_float: false },
+            column_type: ColumnType { name: "text".into(), text_reason: None, floats: Floats::None },
         };
         Table {
             oid: 1,

@@ -6,6 +6,7 @@ use common::units;
 use sha2::{Digest as _, Sha256};
 
 use crate::catalog::{Catalog, ForeignKey, LeftOut, RelationName, ServerVersion, Table};
+use crate::floats::Spelling;
 use crate::preset::Planted;
 use crate::segment::{self, Format, Range};
 
@@ -37,6 +38,8 @@ pub struct TablePlan {
     pub format: Format,
     /// Why they travel as text, where they do.
     pub text_reason: Option<String>,
+    /// Floats that both servers print with other digits.
+    pub spelling: Spelling,
     /// The slices it is copied in, at least one.
     pub ranges: Vec<Range>,
 }
@@ -80,8 +83,10 @@ fn plan_table(table: Table, version: ServerVersion, segment_bytes_max: u64) -> T
     let text_reason = table.columns.iter().find_map(|column| {
         column.column_type.text_reason.as_ref().map(|reason| format!("column {}: {reason}", column.name))
     });
+    let format = if text_reason.is_some() { Format::Text } else { Format::Binary };
     TablePlan {
-        format: if text_reason.is_some() { Format::Text } else { Format::Binary },
+        spelling: Spelling::of(&table, format, version),
+        format,
         text_reason,
         ranges: segment::cut(&table, version, segment_bytes_max),
         table,
@@ -162,11 +167,12 @@ impl TablePlan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::types::Floats;
     use crate::catalog::{Column, ColumnType};
 
     pub(crate) fn table(name: &str, bytes: u64, text_reason: Option<&str>) -> Table {
         let column_type =
-            ColumnType { name: "integer".into(), text_reason: text_reason.map(Into::into), holds_float: false };
+            ColumnType { name: "integer".into(), text_reason: text_reason.map(Into::into), floats: Floats::None };
         Table {
             oid: 1,
             name: RelationName { schema: "public".into(), name: name.into() },

@@ -1,11 +1,11 @@
 //! What happened, as the workers saw it: the raw material of the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use common::digest::RowDigest;
-use common::finding::Finding;
+use common::finding::{Finding, FindingKind};
 use common::report::{Lane, Span};
 
 use crate::catalog::RelationName;
@@ -60,6 +60,15 @@ impl Default for Recorder {
 }
 
 impl Recorder {
+    /// Forgets what follows from an item's absence on the target: that it is missing says it all.
+    pub fn forget_consequences(&self) {
+        let mut findings = self.inner.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_absence = |finding: &Finding| finding.kind == FindingKind::SourceOnly;
+        let absent: BTreeSet<String> =
+            findings.iter().filter(|finding| is_absence(finding)).map(|finding| finding.item.clone()).collect();
+        findings.retain(|finding| is_absence(finding) || !absent.contains(&finding.item));
+    }
+
     /// Something to report.
     pub fn finding(&self, finding: Finding) {
         self.inner.findings.lock().unwrap_or_else(PoisonError::into_inner).push(finding);

@@ -118,7 +118,7 @@ async fn replace_rows(
             session: std::sync::Arc::clone(&writer),
             statement: segment::copy_in(&plan.table.name, &columns, plan.format, false),
         };
-        copied += stream::copy(from, to, plan.format, context.surroundings()).await?.rows;
+        copied += stream::copy(from, to, plan.format, plan.spelling.clone(), context.surroundings()).await?.rows;
     }
     let count = |apart| rows.iter().filter(|row| row.apart == apart).count() as u64;
     Ok(format!(
@@ -136,7 +136,7 @@ async fn replace_all(context: &Context, reader: Shared, writer: Shared, plan: &T
     let columns = segment::column_list(&plan.table);
     let from = End { session: reader, statement: segment::copy_out(name, &columns, &Range::Whole, plan.format) };
     let to = End { session: writer, statement: segment::copy_in(name, &columns, plan.format, false) };
-    let digest = stream::copy(from, to, plan.format, context.surroundings()).await?;
+    let digest = stream::copy(from, to, plan.format, plan.spelling.clone(), context.surroundings()).await?;
     Ok(format!("repaired: replaced as a whole, {}", units::counted(digest.rows, "row")))
 }
 

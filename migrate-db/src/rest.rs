@@ -53,6 +53,7 @@ pub(crate) async fn compare(
         let detail = format!("{platform} put it there for itself");
         context.recorder.finding(Finding::new(FindingKind::Note, label, "left behind", detail));
     }
+    context.recorder.forget_consequences();
     locate_differences(config, context, plan).await
 }
 

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connect::Session;
 use crate::error::{Error, Result};
+use crate::floats::Spelling;
 use crate::rows::{RowError, RowFinder};
 use crate::segment::Format;
 
@@ -45,8 +46,9 @@ pub struct End {
 }
 
 /// Reads rows and digests them, in a task of its own.
-pub async fn digest(from: End, format: Format, around: Surroundings) -> Result<RowDigest> {
-    collect(from, format, around, RowDigest::EMPTY, RowDigest::add_row).await
+pub async fn digest(from: End, format: Format, spelling: Spelling, around: Surroundings) -> Result<RowDigest> {
+    let take = move |digest: &mut RowDigest, row: &[u8]| digest.add_row(&spelling.of_row(row));
+    collect(from, format, around, RowDigest::EMPTY, take).await
 }
 
 /// Reads rows into `collected`, one call of `take` for each, in a task of its own.
@@ -63,8 +65,8 @@ pub async fn collect<T: Send + 'static>(
 /// Copies rows from one end to the other, digesting them as they pass, in a task of its own.
 ///
 /// The caller commits. The target must have taken as many rows as the source gave.
-pub async fn copy(from: End, to: End, format: Format, around: Surroundings) -> Result<RowDigest> {
-    tasks::apart(async move { copy_here(&from, &to, format, &around).await }).await?
+pub async fn copy(from: End, to: End, format: Format, spelling: Spelling, around: Surroundings) -> Result<RowDigest> {
+    tasks::apart(async move { copy_here(&from, &to, format, &spelling, &around).await }).await?
 }
 
 async fn collect_here<T>(
@@ -92,7 +94,13 @@ async fn collect_here<T>(
     supervise("read rows", &moved, &around.stop, work).await
 }
 
-async fn copy_here(from: &End, to: &End, format: Format, around: &Surroundings) -> Result<RowDigest> {
+async fn copy_here(
+    from: &End,
+    to: &End,
+    format: Format,
+    spelling: &Spelling,
+    around: &Surroundings,
+) -> Result<RowDigest> {
     let (source, target) = (&from.session, &to.session);
     let moved = AtomicU64::new(0);
     let work = async {
@@ -108,7 +116,7 @@ async fn copy_here(from: &End, to: &End, format: Format, around: &Surroundings) 
         let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
         while let Some(message) = stream.try_next().await.map_err(|error| source.failed(reading, error))? {
             if let Some(row) = finder.row(&message).map_err(defect)? {
-                digest.add_row(row);
+                digest.add_row(&spelling.of_row(row));
             }
             counter.add(message.len());
             if chunk.len() + message.len() > CHUNK_BYTES && !chunk.is_empty() {

@@ -63,7 +63,7 @@ async fn digest_range(
             let started = Instant::now();
             let statement = segment::copy_out(name, &segment::column_list(&plan.table), range, plan.format);
             let from = rows::End { session: session.session(), statement };
-            let digest = rows::digest(from, plan.format, context.surroundings()).await?;
+            let digest = rows::digest(from, plan.format, plan.spelling.clone(), context.surroundings()).await?;
             context.recorder.span(format!("{lane} {}", session.number()), "verify", name.to_string(), started);
             Ok(digest)
         })

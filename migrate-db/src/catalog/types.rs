@@ -85,8 +85,19 @@ pub struct ColumnType {
     pub name: String,
     /// Why it cannot travel in binary form; `None` when it can.
     pub text_reason: Option<String>,
-    /// Whether its text form is that of a float: before PostgreSQL 12 that text was not the shortest exact one.
-    pub holds_float: bool,
+    /// The floats in its text form: before PostgreSQL 12 that text was not the shortest exact one.
+    pub floats: Floats,
+}
+
+/// Which floats the text form of a type consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Floats {
+    /// None that are known of.
+    None,
+    /// `real`.
+    Single,
+    /// `double precision`, or what is made of it.
+    Double,
 }
 
 /// All types of a server by object identifier.
@@ -101,7 +112,7 @@ impl TypeTable {
         } else {
             Some(format!("type {name} is not known to have the same binary form on both servers"))
         };
-        ColumnType { name: name.into(), text_reason, holds_float: self.holds_float(oid, 0) }
+        ColumnType { name: name.into(), text_reason, floats: self.floats(oid, 0) }
     }
 
     fn is_binary_safe(&self, oid: u32, depth: usize) -> bool {
@@ -121,14 +132,16 @@ impl TypeTable {
         }
     }
 
-    fn holds_float(&self, oid: u32, depth: usize) -> bool {
-        let Some(entry) = self.0.get(&oid).filter(|_| depth < 16) else { return false };
+    fn floats(&self, oid: u32, depth: usize) -> Floats {
+        let Some(entry) = self.0.get(&oid).filter(|_| depth < 16) else { return Floats::None };
         match entry.family {
-            TypeFamily::Domain(inner) | TypeFamily::Array(inner) => self.holds_float(inner, depth + 1),
-            // A composite may hold anything.
-            TypeFamily::Other => true,
-            _ => ["float4", "float8", "point", "line", "lseg", "box", "path", "polygon", "circle"]
-                .contains(&entry.name.as_str()),
+            TypeFamily::Domain(inner) | TypeFamily::Array(inner) => self.floats(inner, depth + 1),
+            TypeFamily::Base if !entry.built_in => Floats::None,
+            _ => match entry.name.as_str() {
+                "float4" => Floats::Single,
+                "float8" | "point" | "line" | "lseg" | "box" | "path" | "polygon" | "circle" => Floats::Double,
+                _ => Floats::None,
+            },
         }
     }
 }
@@ -163,7 +176,7 @@ mod tests {
 
     #[test]
     fn floats_are_found() {
-        assert!(table().column_type(9, "float8").holds_float);
-        assert!(!table().column_type(1, "int4").holds_float);
+        assert_eq!(table().column_type(9, "float8").floats, Floats::Double);
+        assert_eq!(table().column_type(1, "int4").floats, Floats::None);
     }
 }

@@ -81,6 +81,7 @@ pub async fn for_reading(source: &Party<'_>, target: &Party<'_>, catalog: &Catal
     checks.push(source::readable(source.session, catalog).await?);
     checks.push(source::row_security(source.session).await?);
     checks.push(source::encoding(source.session, target.session).await?);
+    checks.push(source::collation(source.session, target.session).await?);
     checks.push(source::database_settings(source.session).await?);
     checks.push(source::large_objects(source.session, catalog).await?);
     checks.push(census::size(source.session, catalog).await?);

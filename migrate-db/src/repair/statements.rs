@@ -42,12 +42,13 @@ pub(super) fn copy_out(
 mod tests {
     use super::*;
     use crate::catalog::ColumnType;
+    use crate::catalog::types::Floats;
 
     #[test]
     fn keys_are_typed_literals() {
         let column = |name: &str, type_name: &str| Column {
             name: name.into(),
-            column_type: ColumnType { name: type_name.into(), text_reason: None, holds_float: false },
+            column_type: ColumnType { name: type_name.into(), text_reason: None, floats: Floats::None },
         };
         let (id, part) = (column("id", "bigint"), column("Part", "text"));
         let table = RelationName { schema: "public".into(), name: "t".into() };

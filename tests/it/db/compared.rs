@@ -171,6 +171,9 @@ async fn every_difference_is_named_and_nothing_else() {
             |finding: &&serde_json::Value| finding["item"] != item && finding["item"] != "column public.users.shout";
         let others: Vec<_> = findings.iter().filter(other).collect();
         assert!(others.is_empty(), "{change}: {others:#?}");
+        // AND what is missing is said to be so once
+        let about = findings.iter().filter(|finding| finding["item"] == item).count();
+        assert!(aspect != "existence" || about == 1, "{change}: {findings:#?}");
     }
 }
 

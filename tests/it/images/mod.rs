@@ -1,5 +1,6 @@
 //! The images, started as their task definitions start them.
 
+mod certificates;
 mod cutover;
 mod drop_in;
 mod infrastructure;

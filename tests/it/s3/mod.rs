@@ -8,6 +8,7 @@ mod fidelity;
 mod interrupted;
 mod large;
 mod many;
+mod platform;
 mod random;
 mod report;
 mod seaweedfs;

@@ -22,6 +22,6 @@ pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, PostgresEngine, SMALL_DISK_BYTES, postgres};
 pub use registry::{ACCOUNT, Ecr, PASSWORD as REGISTRY_PASSWORD, Registry, Users};
 pub use s3::{S3Engine, s3};
-pub use task::{Task, TaskEnd, built_images};
+pub use task::{Task, TaskEnd, built_images, images_script};
 pub(crate) use tls::Certificates;
-pub use tls::DATABASE_HOST;
+pub use tls::RDS_NAME;

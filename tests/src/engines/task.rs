@@ -3,7 +3,7 @@
 //! The images are built once for each test process, from the programs under test: those in `TEST_IMAGES_PROGRAMS`, else in
 //! `TEST_PROGRAM_DIR`, else beside the running test. So `make test` need not build the release profile for them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ const RUN_MAX: Duration = Duration::from_mins(8);
 #[derive(Debug, Clone)]
 pub struct Task {
     image: &'static str,
+    tag: &'static str,
     memory_mb: u32,
     cpus: f32,
     variables: Vec<(String, String)>,
@@ -50,12 +51,23 @@ pub struct RunningTask {
 impl Task {
     /// `db-migration` with 1 GB of memory and a processor.
     pub fn db_migration() -> Self {
-        Self { image: "db-migration", memory_mb: 1024, cpus: 1.0, variables: Vec::new(), command: Vec::new() }
+        Self::new("db-migration", 1024, 1.0)
     }
 
     /// `s3-migration` with 512 MB of memory and half a processor.
     pub fn s3_migration() -> Self {
-        Self { image: "s3-migration", memory_mb: 512, cpus: 0.5, variables: Vec::new(), command: Vec::new() }
+        Self::new("s3-migration", 512, 0.5)
+    }
+
+    fn new(image: &'static str, memory_mb: u32, cpus: f32) -> Self {
+        Self { image, tag: TAG, memory_mb, cpus, variables: Vec::new(), command: Vec::new() }
+    }
+
+    /// The same with another build of the image.
+    #[must_use]
+    pub fn tag(mut self, tag: &'static str) -> Self {
+        self.tag = tag;
+        self
     }
 
     /// The same with a variable.
@@ -95,7 +107,7 @@ impl Task {
             // The value travels in the environment of docker itself: nobody sees it in a list of processes.
             command.args(["--env", name]).env(name, value);
         }
-        command.arg(format!("{}:{TAG}", self.image)).args(&self.command);
+        command.arg(format!("{}:{}", self.image, self.tag)).args(&self.command);
         let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("cannot run docker: {error}"));
         let complaint = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} cannot be started: {complaint}", self.image);
@@ -175,16 +187,22 @@ impl TaskEnd {
 pub fn built_images() -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let build = || {
-        let programs = std::env::var_os("TEST_IMAGES_PROGRAMS").or_else(|| std::env::var_os("TEST_PROGRAM_DIR"));
-        let programs = programs.map_or_else(|| target_directory().join("debug"), PathBuf::from);
         let directory = target_directory().join("test-tools/images");
-        let mut command = Command::new(workspace().join("images/scripts/build.sh"));
-        command.env("IMAGES_PROGRAMS", programs).env("IMAGES_TAG", TAG).env("IMAGES_DIRECTORY", &directory);
-        let output = command.stdin(Stdio::null()).output();
+        let output = images_script(TAG, &directory).output();
         let output = output.unwrap_or_else(|error| panic!("cannot build the images: {error}"));
         let messages = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "the images cannot be built:\n{messages}");
         directory
     };
     BUILT.get_or_init(build).clone()
+}
+
+/// `make images` with the programs under test: into images tagged `tag`, and files in `directory`.
+pub fn images_script(tag: &str, directory: &Path) -> Command {
+    let programs = std::env::var_os("TEST_IMAGES_PROGRAMS").or_else(|| std::env::var_os("TEST_PROGRAM_DIR"));
+    let programs = programs.map_or_else(|| target_directory().join("debug"), PathBuf::from);
+    let mut command = Command::new(workspace().join("images/scripts/build.sh"));
+    command.env("IMAGES_PROGRAMS", programs).env("IMAGES_TAG", tag).env("IMAGES_DIRECTORY", directory);
+    command.stdin(Stdio::null());
+    command
 }

@@ -1,5 +1,5 @@
 //! Certificates for the engines: one authority that the tests know, a server certificate of it for the name
-//! `localhost` (and [`DATABASE_HOST`], which no resolver knows), and a second authority that signed nothing, for tests of mistrust.
+//! `localhost` and for one as RDS has them, and a second authority that signed nothing, for tests of mistrust.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
 
-/// The name by which a database is known inside a platform, and nowhere else.
-pub const DATABASE_HOST: &str = "core-production.database.platform.internal";
+/// A name of the engines' certificate that no resolver knows: an alias of a container can have it.
+pub const RDS_NAME: &str = "core-test.abcdefghijkl.eu-west-2.rds.amazonaws.com";
 
 /// What was made for this process.
 pub(crate) struct Certificates {
@@ -48,9 +48,9 @@ fn make() -> Result<Certificates, Box<dyn std::error::Error>> {
     std::fs::write(directory.path().join("authority.pem"), authority.pem())?;
     std::fs::write(directory.path().join("stranger.pem"), stranger.pem())?;
     let key = KeyPair::generate()?;
-    // The name only: a connection to 127.0.0.1 is one to the wrong host for `verify-full`, and right for `verify-ca`.
+    // The names only: a connection to 127.0.0.1 is one to the wrong host for `verify-full`, and right for `verify-ca`.
     let server =
-        CertificateParams::new(vec!["localhost".to_owned(), DATABASE_HOST.to_owned()])?.signed_by(&key, &authority)?;
+        CertificateParams::new(vec!["localhost".to_owned(), RDS_NAME.to_owned()])?.signed_by(&key, &authority)?;
     Ok(Certificates { server: server.pem(), server_key: key.serialize_pem(), directory })
 }
 
