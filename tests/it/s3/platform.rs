@@ -73,7 +73,8 @@ async fn a_key_that_was_left_is_removed_by_the_next_run_and_one_that_stays_is_na
     // WHEN the same command runs on a platform that deletes no keys THEN both are named
     foundation.begin(Fault::KeyDeletionRefused);
     let outcome = run(&program(&estate, &foundation), 0).await;
-    assert_eq!(outcome.stderr.matches(&format!("cf delete-service-key -f {SERVICE} migrate-s3-key-")).count(), 2);
+    let command = format!("cf delete-service-key -f {SERVICE} migrate-s3-key-");
+    assert_eq!(outcome.stderr.matches(&command).count(), 2, "{outcome}");
 
     // AND the next run removes them
     foundation.end(Fault::KeyDeletionRefused);
