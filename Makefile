@@ -1,6 +1,6 @@
 # What a person types. Each target is one script in tests/scripts; nothing is hidden here.
 .DEFAULT_GOAL := help
-.PHONY: help bench-db bench-s3 demo images publish reference rehearse test
+.PHONY: help bench-db bench-s3 demo images publish reference rehearse test test-long
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -28,3 +28,6 @@ reference: ## Write the reference of variables and flags anew, from the programs
 
 test: ## Everything that proves the project: style, lints, unit tests, the suite on real engines
 	@tests/scripts/test.sh
+
+test-long: ## Through SSH into a platform at full size: more than 2 GB in one channel, ten channels of 1 GB each
+	@TEST_LONG=1 cargo test --locked --package tests --test it channels_carry_any_amount -- --nocapture

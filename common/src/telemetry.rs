@@ -20,7 +20,7 @@ use crate::settings::LogFormat;
 use crate::units;
 
 /// The crates of this workspace, as they stand in the targets of events.
-const OUR_CRATES: [&str; 6] = ["common", "images", "migrate_db", "migrate_s3", "rehearsal", "tests"];
+const OUR_CRATES: [&str; 7] = ["common", "images", "migrate_db", "migrate_s3", "platform", "rehearsal", "tests"];
 
 /// Begins to write log lines to stderr, for the rest of the process' life.
 ///

@@ -5,14 +5,15 @@ use std::ffi::OsString;
 use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser};
 use common::location::{BucketUrl, Location};
 use common::settings::CommonArgs;
+use platform::args::PlatformArgs;
 
 use crate::manifest::Place;
 use crate::shard::Shard;
 
 /// Copies buckets out of a platform-as-a-service into their new homes and proves every byte.
 ///
-/// The source is PAAS_BUCKET with its own key pair, else the bucket of CF_SERVICE in VCAP_SERVICES, else what the
-/// configuration file says of the environment. The target is NEW_BUCKET, reached with the task's role. A run that is
+/// The source is PAAS_BUCKET with its own key pair, else the bucket of CF_SERVICE in VCAP_SERVICES or by a service key of the
+/// platform's API, else what the configuration file says of the environment. The target is NEW_BUCKET, reached with the task's role. A run that is
 /// repeated goes on where it was and copies nothing twice.
 #[expect(clippy::doc_markdown, reason = "the text is --help's, where backticks would be shown")]
 #[expect(clippy::struct_excessive_bools, reason = "each of them is a flag")]
@@ -55,9 +56,9 @@ pub struct Args {
     #[arg(long, env = "NEW_BUCKET_OWNER", value_name = "ACCOUNT", help_heading = "Source and target")]
     pub target_owner: Option<String>,
 
-    /// The platform's service instance whose bucket is the source
-    #[arg(long, env = "CF_SERVICE", value_name = "NAME", help_heading = "Source and target")]
-    pub cf_service: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the program's description in --help")]
+    pub platform: PlatformArgs,
 
     /// One bucket of the environment, for example `bulk-upload`; without it, all of them
     #[arg(long, env = "BUCKET", value_name = "NAME", requires = "environment", help_heading = "Environment")]
@@ -193,6 +194,8 @@ const AFTER_HELP: &str = "\
 Variables for secrets (each also as NAME_FILE, a path):
   PAAS_ACCESS_KEY_ID, PAAS_SECRET_ACCESS_KEY, PAAS_SESSION_TOKEN    the source's key pair; used for nothing else
   VCAP_SERVICES          the platform's credentials, searched for CF_SERVICE
+  CF_USERNAME, CF_PASSWORD    who logs in to the platform for a service key; also CF_PASSCODE, CF_CLIENT_ID and
+                              CF_CLIENT_SECRET, CF_REFRESH_TOKEN
 `migrate-s3 merge-reports LOCATION…` adds up the reports of all shares and says whether they are the whole.
 The target is reached with the ordinary chain: AWS_ACCESS_KEY_ID and so on, or the role of the task or the instance.
 

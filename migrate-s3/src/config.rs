@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use common::aws::{Credentials, REGION_DEFAULT, SideOptions};
-use common::infrastructure::{Bucket, BucketSource, Environment};
+use common::infrastructure::{Bucket, Environment};
 use common::location::{BucketUrl, Location};
+use common::report::Check;
 use common::settings::{LogFormat, Mode, SettingError, Variables};
 
 use crate::args::{Args, MERGE_REPORTS, MergeArgs};
 use crate::error::Error;
 use crate::manifest;
+use crate::origin::{self, Keys, Need};
 use crate::shard::Shard;
-use crate::vcap;
 
 /// A bucket and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,13 +83,37 @@ pub struct Config {
     pub progress_interval: Duration,
     /// How much is said.
     pub verbose: u8,
+    /// What was looked at already, on the platform.
+    pub checks: Vec<Check>,
+}
+
+/// A run that needs keys of the platform's first.
+pub struct Wanted {
+    /// The command line.
+    pub args: Args,
+    /// Which keys.
+    pub needs: Vec<Need>,
+    variables: Variables,
+}
+
+impl Wanted {
+    /// The configuration with the keys. What was looked at is in `checks`.
+    pub fn complete(&self, keys: &Keys, checks: Vec<Check>) -> Result<Config, Error> {
+        Ok(Config { checks, ..Config::resolve(self.args.clone(), &self.variables, keys)? })
+    }
+
+    /// The configuration of a dry run that would have to make keys to see more: no bucket is looked at.
+    pub fn without_buckets(&self, checks: Vec<Check>) -> Result<Config, Error> {
+        Ok(Config { checks, ..Config::with(self.args.clone(), Vec::new(), &self.variables)? })
+    }
 }
 
 /// What the command line asks for.
-#[derive(Debug)]
 pub enum Request {
     /// To run.
     Run(Box<Config>),
+    /// To run with keys that the platform must be asked for.
+    Ask(Box<Wanted>),
     /// To add up the reports of shares.
     MergeReports(MergeArgs),
     /// To show help, the version, or a mistake in the command line.
@@ -113,14 +138,23 @@ impl Config {
         }
         variables.refuse_empty(&Args::command_line())?;
         match Args::read(std::env::args_os()) {
-            Ok(args) => Self::resolve(args, &variables).map(|config| Request::Run(Box::new(config))),
+            Ok(args) => match needs(&args, &variables)? {
+                needs if needs.is_empty() => {
+                    Self::resolve(args, &variables, &Keys::new()).map(|config| Request::Run(Box::new(config)))
+                }
+                needs => Ok(Request::Ask(Box::new(Wanted { args, needs, variables }))),
+            },
             Err(shown) => Ok(Request::Show(shown)),
         }
     }
 
-    /// Completes `args` from the variables and the file.
-    pub fn resolve(args: Args, variables: &Variables) -> Result<Self, Error> {
-        let legs = legs(&args, variables)?;
+    /// Completes `args` from the variables, the file, and the `keys` that the platform gave.
+    pub fn resolve(args: Args, variables: &Variables, keys: &Keys) -> Result<Self, Error> {
+        let legs = legs(&args, variables, keys)?;
+        Self::with(args, legs, variables)
+    }
+
+    fn with(args: Args, legs: Vec<Leg>, variables: &Variables) -> Result<Self, Error> {
         legs.iter().try_for_each(refuse_same_place)?;
         consent(&args, &legs)?;
         if args.manifest.is_some() && legs.len() > 1 {
@@ -153,6 +187,7 @@ impl Config {
             log_format: args.common.log_format,
             progress_interval: Duration::from_secs(args.common.progress_interval),
             verbose: args.common.verbose,
+            checks: Vec::new(),
         })
     }
 }
@@ -180,9 +215,18 @@ fn consent(args: &Args, legs: &[Leg]) -> Result<(), Error> {
     }
 }
 
-fn legs(args: &Args, variables: &Variables) -> Result<Vec<Leg>, Error> {
-    let environment = Environment::load(&args.common.config, args.common.environment.as_deref())?;
-    let Some(environment) = environment else { return Ok(vec![leg(None, args, variables)?]) };
+fn legs(args: &Args, variables: &Variables, keys: &Keys) -> Result<Vec<Leg>, Error> {
+    let Some(environment) = environment(args)? else { return Ok(vec![leg(None, args, variables, keys)?]) };
+    let buckets = buckets(&environment, args)?;
+    buckets.into_iter().map(|bucket| Ok(leg(Some(bucket), args, variables, keys)?)).collect()
+}
+
+fn environment(args: &Args) -> Result<Option<Environment>, Error> {
+    Ok(Environment::load(&args.common.config, args.common.environment.as_deref())?)
+}
+
+/// The buckets of an environment that are asked for.
+fn buckets<'e>(environment: &'e Environment, args: &Args) -> Result<Vec<&'e Bucket>, Error> {
     let buckets: Vec<&Bucket> = match &args.bucket {
         Some(name) => vec![environment.bucket(name)?],
         None => environment.buckets().collect(),
@@ -200,96 +244,30 @@ fn legs(args: &Args, variables: &Variables) -> Result<Vec<Leg>, Error> {
             how: Some("remove the variable, or choose a bucket with --bucket".into()),
         }));
     }
-    buckets.into_iter().map(|bucket| Ok(leg(Some(bucket), args, variables)?)).collect()
+    Ok(buckets)
 }
 
-fn leg(bucket: Option<&Bucket>, args: &Args, variables: &Variables) -> Result<Leg, SettingError> {
+/// What the platform must be asked for before the configuration is whole.
+fn needs(args: &Args, variables: &Variables) -> Result<Vec<Need>, Error> {
+    let environment = environment(args)?;
+    let buckets = match &environment {
+        Some(environment) => buckets(environment, args)?.into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let mut needs = Vec::new();
+    for bucket in buckets {
+        let target = target(bucket, args)?;
+        needs.extend(origin::need(bucket, environment.as_ref(), args, variables, &target.url.to_string())?);
+    }
+    Ok(needs)
+}
+
+fn leg(bucket: Option<&Bucket>, args: &Args, variables: &Variables, keys: &Keys) -> Result<Leg, SettingError> {
     Ok(Leg {
         name: bucket.map(|bucket| bucket.name.clone()),
-        source: source(bucket, args, variables)?,
+        source: origin::place(bucket, args, variables, keys)?,
         target: target(bucket, args)?,
     })
-}
-
-fn source(bucket: Option<&Bucket>, args: &Args, variables: &Variables) -> Result<Place, SettingError> {
-    let in_file = bucket.map(|bucket| &bucket.source);
-    let service = args.cf_service.clone().or_else(|| match in_file {
-        Some(BucketSource::Service(service)) => Some(service.clone()),
-        _ => None,
-    });
-    let binding = match (&service, variables.secret("VCAP_SERVICES")?) {
-        (Some(service), Some(services)) => Some(vcap::binding(services.expose(), service)),
-        _ => None,
-    };
-    let url = match (&args.source, in_file) {
-        (Some(url), _) | (None, Some(BucketSource::Url(url))) => url.clone(),
-        _ => {
-            if let Some(Ok(binding)) = &binding {
-                binding.url.clone()
-            } else {
-                binding.transpose()?;
-                return Err(SettingError::Missing {
-                    what: "the source bucket".into(),
-                    how: "set PAAS_BUCKET to s3://bucket, or CF_SERVICE to the name of a service in VCAP_SERVICES"
-                        .into(),
-                });
-            }
-        }
-    };
-    let region = binding.as_ref().and_then(|binding| binding.as_ref().ok()?.region.clone());
-    let region = args.source_region.clone().or(region).or_else(|| bucket.map(|bucket| bucket.source_region.clone()));
-    let endpoint_url = args.source_endpoint_url.clone();
-    let credentials = match source_key_pair(bucket, variables)? {
-        Some(credentials) => credentials,
-        None => match binding.transpose()? {
-            Some(binding) => binding.credentials,
-            None => return Err(missing_key(bucket)),
-        },
-    };
-    Ok(Place {
-        url,
-        owner: args.source_owner.clone(),
-        options: SideOptions {
-            endpoint_url: endpoint_url.or_else(|| bucket.and_then(|bucket| bucket.source_endpoint_url.clone())),
-            region: region.unwrap_or_else(|| REGION_DEFAULT.into()),
-            credentials,
-        },
-    })
-}
-
-/// The names of the variables that hold the source's key pair.
-fn key_variables(bucket: Option<&Bucket>) -> (&str, &str) {
-    bucket.map_or(("PAAS_ACCESS_KEY_ID", "PAAS_SECRET_ACCESS_KEY"), |bucket| {
-        (&bucket.source_access_key_id_variable, &bucket.source_secret_access_key_variable)
-    })
-}
-
-fn source_key_pair(bucket: Option<&Bucket>, variables: &Variables) -> Result<Option<Credentials>, SettingError> {
-    let (id_variable, secret_variable) = key_variables(bucket);
-    let missing = |name: &str, other: &str| SettingError::Missing {
-        what: format!("the variable {name}"),
-        how: format!("set it beside {other}: a key pair has two halves"),
-    };
-    match (variables.secret(id_variable)?, variables.secret(secret_variable)?) {
-        (Some(id), Some(secret_access_key)) => Ok(Some(Credentials::Static {
-            access_key_id: id.expose().to_owned(),
-            secret_access_key,
-            session_token: variables.secret("PAAS_SESSION_TOKEN")?,
-        })),
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(missing(secret_variable, id_variable)),
-        (None, Some(_)) => Err(missing(id_variable, secret_variable)),
-    }
-}
-
-fn missing_key(bucket: Option<&Bucket>) -> SettingError {
-    let (id_variable, secret_variable) = key_variables(bucket);
-    SettingError::Missing {
-        what: "the source's key pair".into(),
-        how: format!(
-            "set {id_variable} and {secret_variable}, or CF_SERVICE to the name of a service in VCAP_SERVICES; AWS_* is never used for the source"
-        ),
-    }
 }
 
 fn target(bucket: Option<&Bucket>, args: &Args) -> Result<Place, SettingError> {
@@ -333,7 +311,7 @@ mod tests {
 
     fn resolve<const N: usize>(flags: &[&str], variables: [(&str, &str); N]) -> Result<Config, Error> {
         let args = Args::read(["migrate-s3"].iter().chain(flags)).unwrap();
-        Config::resolve(args, &Variables::from(variables))
+        Config::resolve(args, &Variables::from(variables), &Keys::new())
     }
 
     const KEYS: [(&str, &str); 2] = [("PAAS_ACCESS_KEY_ID", "AKID"), ("PAAS_SECRET_ACCESS_KEY", "hunter2")];

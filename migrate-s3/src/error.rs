@@ -17,6 +17,9 @@ pub enum Error {
     /// A setting is missing or wrong.
     #[error(transparent)]
     Setting(#[from] SettingError),
+    /// The platform that the source is in refused or failed.
+    #[error(transparent)]
+    Platform(#[from] platform::Error),
     /// The configuration file is wrong, or lacks what was asked for.
     #[error(transparent)]
     Infrastructure(#[from] InfrastructureError),
@@ -239,6 +242,7 @@ impl OperatorError for Error {
     fn class(&self) -> Class {
         match self {
             Self::Setting(error) => error.class(),
+            Self::Platform(error) => error.class(),
             Self::Infrastructure(error) => error.class(),
             Self::SamePlace { .. } | Self::State { at_start: true, .. } => Class::Refused,
             Self::Refused { transient, .. } => {
@@ -284,6 +288,7 @@ impl OperatorError for Error {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Setting(error) => return error.hint(),
+            Self::Platform(error) => return error.hint(),
             Self::Infrastructure(error) => return error.hint(),
             Self::SamePlace { .. } => "give two places that do not overlap: PAAS_BUCKET and NEW_BUCKET",
             Self::Refused { fixes, .. } => return Some(fixes.join("; ")),

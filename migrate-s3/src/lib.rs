@@ -20,6 +20,7 @@ pub mod extra;
 pub mod failed_rows;
 pub mod journal;
 pub mod key;
+pub mod keys;
 pub mod limits;
 pub mod listing;
 pub mod manifest;
@@ -27,6 +28,7 @@ pub mod merge;
 pub mod merge_reports;
 pub mod metadata;
 pub mod multipart;
+pub mod origin;
 pub mod outcome;
 pub mod plan;
 pub mod planner;
@@ -49,6 +51,7 @@ pub mod worker;
 
 use common::error::{OperatorError, show};
 use common::exit::ExitStatus;
+use common::settings::LogFormat;
 use common::signals::{Shutdown, run_until_stopped};
 use common::telemetry;
 
@@ -58,12 +61,18 @@ use crate::config::{Config, Request};
 pub fn main() -> ExitStatus {
     let config = match Config::of_process() {
         Ok(Request::Run(config)) => config,
+        Ok(Request::Ask(wanted)) => return keys::main(&wanted),
         Ok(Request::MergeReports(args)) => return on_runtime(merge_reports::run(&args)),
         Ok(Request::Show(text)) => return common::settings::show(&text),
         Err(error) => return fail(&error),
     };
-    telemetry::init(config.log_format, config.verbose);
-    on_runtime(run_and_report(&config))
+    start(config.log_format, config.verbose, run_and_report(&config))
+}
+
+/// Sets up what a run needs, and runs `work`.
+fn start(log_format: LogFormat, verbose: u8, work: impl Future<Output = ExitStatus>) -> ExitStatus {
+    telemetry::init(log_format, verbose);
+    on_runtime(work)
 }
 
 fn on_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
@@ -75,8 +84,11 @@ fn on_runtime(work: impl Future<Output = ExitStatus>) -> ExitStatus {
 
 async fn run_and_report(config: &Config) -> ExitStatus {
     let shutdown = Shutdown::default();
-    let finished = run_until_stopped(&shutdown, Box::pin(outcome::run_and_report(config, &shutdown))).await;
-    finished.unwrap_or_else(|| {
+    or_give_up(&shutdown, Box::pin(outcome::run_and_report(config, &shutdown))).await
+}
+
+async fn or_give_up(shutdown: &Shutdown, work: impl Future<Output = ExitStatus>) -> ExitStatus {
+    run_until_stopped(shutdown, work).await.unwrap_or_else(|| {
         tracing::error!("an orderly stop took too long; what is copied is copied, the same command goes on from there");
         shutdown.signal().map_or(ExitStatus::Failed, common::signals::Signal::exit_status)
     })

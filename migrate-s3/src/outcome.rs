@@ -30,7 +30,7 @@ pub async fn run_and_report(config: &Config, shutdown: &Shutdown) -> ExitStatus 
         Err(error) => return crate::fail(&error),
     };
     let mut books = Books {
-        checks: Vec::new(),
+        checks: config.checks.clone(),
         ledger: Ledger::new(writer, failed_rows, config),
         censuses: Vec::new(),
         settings: BTreeMap::new(),

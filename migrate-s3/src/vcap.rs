@@ -22,17 +22,18 @@ pub struct Binding {
 
 /// The bucket of the service instance called `service`.
 pub fn binding(services: &str, service: &str) -> Result<Binding, SettingError> {
-    of_credentials(&common::vcap::credentials(services, service)?, service)
+    of_credentials(&common::vcap::credentials(services, service)?, &common::vcap::origin(service))
 }
 
-fn of_credentials(credentials: &Map<String, Value>, service: &str) -> Result<Binding, SettingError> {
+/// The bucket that `credentials` describe; `origin` says where they come from.
+pub(crate) fn of_credentials(credentials: &Map<String, Value>, origin: &str) -> Result<Binding, SettingError> {
     let field = |aliases: &[&str]| {
         let text = |alias: &&str| credentials.get(*alias).and_then(Value::as_str).filter(|text| !text.is_empty());
         aliases.iter().find_map(text).map(str::to_owned)
     };
     let required = |aliases: &[&str], what: &str| {
         field(aliases).ok_or_else(|| SettingError::Invalid {
-            name: common::vcap::origin(service),
+            name: origin.to_owned(),
             reason: format!("its credentials have no {what} (looked for {})", aliases.join(", ")),
             how: Some("check that it is an S3 bucket's service, and bind it again".into()),
         })

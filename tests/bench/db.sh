@@ -27,6 +27,13 @@ measure() {
     awk -v name="$1" '{ printf "| %s | %.1f s | %.1f s | %.0f MB |\n", name, $1, $2 + $3, $4 / 1024 }' "$work/time"
 }
 
+# through_ssh: the variables that lead to the same database through a foundation in this container, API, UAA and SSH proxy. Its
+# encryption takes its share of the same processors.
+through_ssh() {
+    coproc foundation { exec foundation --server=127.0.0.1:55451 --database="$database"; }
+    read -r -u "${foundation[0]}" way
+}
+
 # table DATABASE: every program, round by round.
 table() {
     database=$1
@@ -39,6 +46,11 @@ table() {
     local round
     for ((round = 0; round < ROUNDS; round++)); do
         measure "migrate-db (all read back and compared, ANALYZE)" migrate-db
+        through_ssh
+        measure "migrate-db through SSH into a platform (all read back and compared, ANALYZE)" \
+            "env -u SOURCE_DATABASE_URL $way migrate-db"
+        exec {foundation[1]}>&-
+        wait "$foundation_PID" 2>/dev/null || true
         measure "migrate-db --copy-only (ANALYZE)" "migrate-db --copy-only || [ \$? = 6 ]"
         measure "pg_dump -Fd -j4 -Zlz4, pg_restore -j4 (no ANALYZE, nothing verified)" \
             "pg_dump -Fd -j4 -Zlz4 -f $work/dump \"\$SOURCE_DATABASE_URL\" && pg_restore -j4 -d \"\$DATABASE_URL\" $work/dump"

@@ -11,5 +11,6 @@ image=$(tests/images/build.sh peers-db)
 cargo build --quiet --release --locked --workspace --bins
 target=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 docker run --rm --network=none --shm-size=1g --env=SCALE="${SCALE:-1000}" --env=TABLES="${TABLES:-0}" --env=ROUNDS="${ROUNDS:-3}" \
-    --volume="$target/release/migrate-db:/usr/local/bin/migrate-db:ro" --volume="$PWD/tests/bench:/bench:ro" \
+    --volume="$target/release/migrate-db:/usr/local/bin/migrate-db:ro" --volume="$target/release/foundation:/usr/local/bin/foundation:ro" \
+    --volume="$PWD/tests/bench:/bench:ro" \
     "$image" /bin/bash /bench/db.sh

@@ -104,7 +104,7 @@ fn every_request_has_its_permission_and_every_permission_is_explained() {
 
 #[test]
 fn every_preflight_that_looks_at_a_permission_exists() {
-    let folders = ["migrate-s3/src/preflight", "migrate-db/src/preflight"];
+    let folders = ["migrate-s3/src/preflight", "migrate-db/src/preflight", "migrate-db/src", "platform/src"];
     let sources: String =
         folders.iter().flat_map(|folder| files(folder, ".rs")).map(|path| fs::read_to_string(path).unwrap()).collect();
     let text = read("runbooks/reference/permissions.md");

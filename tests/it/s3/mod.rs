@@ -10,6 +10,7 @@ mod large;
 mod manifest;
 mod many;
 mod other_stores;
+mod platform;
 mod random;
 mod report;
 mod seaweedfs;

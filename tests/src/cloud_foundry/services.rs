@@ -148,7 +148,7 @@ fn delete(state: &mut State, guid: &str) -> Answer {
     let Some(binding) = state.bindings.iter().find(|binding| binding.guid == guid) else {
         return not_found("Service credential binding");
     };
-    if binding.app.is_none() && binding.is_made && state.has(Fault::KeyDeletionRefused) {
+    if binding.app.is_none() && state.has(Fault::KeyDeletionRefused) {
         return error(502, 10001, "CF-ServiceBrokerBadResponse", "Service broker error: the role still owns objects");
     }
     let job = state.begin(Effect::DeleteBinding(guid.to_owned()));

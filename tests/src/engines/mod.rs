@@ -24,4 +24,4 @@ pub use registry::{ACCOUNT, Ecr, PASSWORD as REGISTRY_PASSWORD, Registry, Users}
 pub use s3::{S3Engine, s3};
 pub use task::{Task, TaskEnd, built_images, images_script};
 pub(crate) use tls::Certificates;
-pub use tls::{DATABASE_HOST, RDS_NAME};
+pub use tls::RDS_NAME;

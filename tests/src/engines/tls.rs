@@ -1,6 +1,5 @@
 //! Certificates for the engines: one authority that the tests know, a server certificate of it for the name
-//! `localhost`, for one as RDS has them and for one inside a platform, and a second authority that signed nothing, for tests of
-//! mistrust.
+//! `localhost` and for one as RDS has them, and a second authority that signed nothing, for tests of mistrust.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -10,8 +9,6 @@ use tempfile::TempDir;
 
 /// A name of the engines' certificate that no resolver knows: an alias of a container can have it.
 pub const RDS_NAME: &str = "core-test.abcdefghijkl.eu-west-2.rds.amazonaws.com";
-/// The name by which a database is known inside a platform, and nowhere else.
-pub const DATABASE_HOST: &str = "core-production.database.platform.internal";
 
 /// What was made for this process.
 pub(crate) struct Certificates {
@@ -52,8 +49,8 @@ fn make() -> Result<Certificates, Box<dyn std::error::Error>> {
     std::fs::write(directory.path().join("stranger.pem"), stranger.pem())?;
     let key = KeyPair::generate()?;
     // The names only: a connection to 127.0.0.1 is one to the wrong host for `verify-full`, and right for `verify-ca`.
-    let names = ["localhost", RDS_NAME, DATABASE_HOST].map(str::to_owned);
-    let server = CertificateParams::new(names)?.signed_by(&key, &authority)?;
+    let server =
+        CertificateParams::new(vec!["localhost".to_owned(), RDS_NAME.to_owned()])?.signed_by(&key, &authority)?;
     Ok(Certificates { server: server.pem(), server_key: key.serialize_pem(), directory })
 }
 

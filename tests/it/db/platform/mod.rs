@@ -1,12 +1,17 @@
 //! A source inside Cloud Foundry: `migrate-db` with the variables of the shell image and no URL.
 
+mod cleanup;
+mod faults;
+mod kinds;
+mod rekey;
+mod rights;
 mod straight;
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use tests::cloud_foundry::{CloudFoundry, Config, Instance, ORGANISATION, PASSWORD, SPACE, USER};
-use tests::engines::DATABASE_HOST;
+use tests::engines::RDS_NAME as DATABASE_HOST;
 use tests::program::{Outcome, Program};
 
 use super::pair::Pair;

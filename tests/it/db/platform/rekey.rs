@@ -1,0 +1,101 @@
+//! New keys in the middle of a stream: where other stacks stop or hang, a channel goes on, whole and at full speed.
+//!
+//! Reduced here, with a proxy that wants new keys every 8 MB; `make test-long` (`TEST_LONG=1`) carries more than 2 GB through
+//! one channel and 1 GB through each of ten, with the limits that are in force in the field.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Instant;
+
+use platform::settings::{Login, WaySettings};
+use platform::tunnel::Tunnel;
+use platform::{Intent, Platform, Purpose, Settings};
+use serde_json::json;
+use tests::cloud_foundry::{CloudFoundry, Config, Instance, ORGANISATION, PASSWORD, SPACE, USER};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+/// Slower than this, something waits: the slowest machine that was tried is ten times as fast.
+const MEGABYTES_PER_SECOND_MIN: f64 = 5.0;
+const SOURCE: &str = "bytes.internal";
+
+/// What comes through, byte by byte: the position tells the value, so that nothing can be lost, doubled or swapped.
+fn byte_at(position: u64) -> u8 {
+    let mixed = position.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed.to_le_bytes()[7]
+}
+
+/// Sends as many bytes as the first eight of each connection ask for.
+async fn source_of_bytes() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let total = stream.read_u64().await.unwrap();
+                let mut position = 0;
+                while position < total {
+                    let length = (total - position).min(64 << 10);
+                    let chunk: Vec<u8> = (position..position + length).map(byte_at).collect();
+                    stream.write_all(&chunk).await.unwrap();
+                    position += length;
+                }
+            });
+        }
+    });
+    address
+}
+
+/// Asks for `total` bytes and looks at each.
+async fn read(tunnel: &Tunnel, total: u64) {
+    let mut stream = tunnel.connect(SOURCE, 1).await.unwrap();
+    stream.write_u64(total).await.unwrap();
+    let mut position = 0;
+    let mut chunk = vec![0; 64 << 10];
+    while position < total {
+        let count = stream.read(&mut chunk).await.unwrap();
+        assert!(count > 0, "the channel ended at byte {position} of {total}");
+        let is_right = chunk[..count].iter().zip(position..).all(|(byte, position)| *byte == byte_at(position));
+        assert!(is_right, "another byte than was sent, after {position} of {total}");
+        position += count as u64;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn channels_carry_any_amount_while_new_keys_are_agreed_on() {
+    // GIVEN an application that reaches a source of bytes, and a proxy that wants new keys often
+    let is_long = std::env::var_os("TEST_LONG").is_some();
+    let (one, each, rekey_bytes) =
+        if is_long { (2_500 << 20, 1 << 30, None) } else { (96 << 20, 16 << 20, Some(8 << 20)) };
+    let mut config = Config {
+        instances: vec![Instance::user_provided("bytes", &json!({ "host": SOURCE }))],
+        rekey_bytes,
+        ..Config::default()
+    };
+    config.reachable.insert(format!("{SOURCE}:1"), source_of_bytes().await);
+    let foundation = CloudFoundry::start(config);
+    foundation.add_app("core", None);
+    let settings = Settings {
+        api: format!("https://{}", foundation.api()),
+        organisation: ORGANISATION.into(),
+        space: SPACE.into(),
+        service: "bytes".into(),
+        login: Login::Password { user: USER.into(), password: PASSWORD.to_owned().into() },
+        ca_cert: Some(foundation.ca_cert()),
+    };
+    for (sessions_max, channels, bytes) in [(1, 1, one), (1, 10, each), (4, 10, each)] {
+        let way = WaySettings { via_app: Some("core".into()), sessions_max, read_only: false };
+        let purpose = Purpose { program: "test", errand: "bytes".into() };
+        let platform = Platform::connect(&settings, &purpose, Intent::Database(&way)).await.unwrap();
+        let tunnel = platform.open_way(&way).await.unwrap().tunnel;
+
+        // WHEN so many channels of so many sessions carry so much, all at once
+        let begun = Instant::now();
+        futures::future::join_all((0..channels).map(|_| read(&tunnel, bytes))).await;
+
+        // THEN every byte arrives, and at speed
+        let rate = (channels * bytes) as f64 / 1e6 / begun.elapsed().as_secs_f64();
+        println!("{channels} channels of {sessions_max} sessions, {} MB each: {rate:.0} MB/s", bytes >> 20);
+        assert!(rate > MEGABYTES_PER_SECOND_MIN, "{rate:.1} MB/s through {channels} channels");
+        tunnel.close().await;
+    }
+}
