@@ -96,6 +96,7 @@ certificates() {
 build() {
     local name=$1 program context=$work/$1 tag
     program=$(program_of "$name")
+    [[ -x $programs/$program ]] || fail "there is no program $program in $programs"
     mkdir -p "$context"
     cp images/scripts/collect.sh images/scripts/install.sh "$programs/$program" "$context/"
     if [[ $name = db-migration ]]; then certificates "$context/certificates"; fi

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use tests::engines::{PrivateNetwork, built_images};
+use tests::engines::{PrivateNetwork, built_images, images_script};
 
 /// What the images may take, programs and libraries together. Ours are development builds here, larger than what is released.
 const BYTES_MAX: [(&str, u64); 2] = [("db-migration", 90_000_000), ("s3-migration", 60_000_000)];
@@ -122,6 +122,27 @@ fn the_bills_of_materials_list_what_is_there_and_nothing_else() {
             .filter(|name| !Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name).exists())
             .collect();
         assert!(unproved.is_empty(), "{name}: crates without a checksum: {unproved:?}");
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_of_building_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = || images_script("never", directory.path());
+    let (mut no_engine, mut no_image, mut no_program) = (script(), script(), script());
+    no_engine.env("DOCKER_HOST", "unix:///nowhere.sock");
+    no_image.arg("db-migrations");
+    no_program.arg("s3-migration").env("IMAGES_PROGRAMS", directory.path());
+    for (mut command, words) in [
+        (no_engine, "no Docker engine answers; start one"),
+        (no_image, "there is no image db-migrations; there are db-migration and s3-migration"),
+        (no_program, "there is no program migrate-s3 in"),
+    ] {
+        // WHEN the images are to be built, THEN one line says what is missing
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(words) && said.lines().count() == 1, "{words}: {said}");
     }
 }
 
