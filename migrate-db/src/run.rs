@@ -103,7 +103,7 @@ async fn open_target(config: &Config, state: &mut State) -> Result<Session> {
 async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -> Result<Option<Ready>> {
     let started = Instant::now();
     let control = open_target(config, state).await?;
-    let Some(endpoint) = way::open(config, &control, state).await? else { return Ok(None) };
+    let Some(endpoint) = way::open(config, stop, &control, state).await? else { return Ok(None) };
     state.checks.push(preflight::way(&endpoint, Side::Source).await?);
     let writes = WriteCounts::read(&endpoint).await?;
     let snapshot = Snapshot::take(&endpoint, Side::Source).await?;

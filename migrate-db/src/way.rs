@@ -9,6 +9,7 @@ use common::error::{Class, OperatorError as _};
 use common::finding::{Finding, FindingKind};
 use common::report::Check;
 use platform::{Intent, Leftover, Platform, Purpose};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Mode};
 use crate::connect::Session;
@@ -39,14 +40,22 @@ pub struct Way {
 }
 
 /// The source's endpoint, reached by whatever it takes. `None` when a dry run would have to make something first.
-pub async fn open(config: &Config, control: &Session, state: &mut State) -> Result<Option<Endpoint>> {
+pub async fn open(
+    config: &Config,
+    stop: &CancellationToken,
+    control: &Session,
+    state: &mut State,
+) -> Result<Option<Endpoint>> {
     if let Some(source) = &state.way.source {
         state.checks.extend(state.way.checks.iter().cloned());
         return Ok(Some(source.clone()));
     }
     let endpoint = match &config.origin {
         Origin::Endpoint(endpoint) => Some((**endpoint).clone()),
-        Origin::Platform(source) => through_platform(config, source, control, state).await?,
+        Origin::Platform(source) => tokio::select! {
+            opened = through_platform(config, source, control, state) => opened?,
+            () = stop.cancelled() => return Err(Error::Cancelled),
+        },
     };
     state.way.source.clone_from(&endpoint);
     Ok(endpoint)

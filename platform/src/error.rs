@@ -111,7 +111,9 @@ pub enum Error {
         address: String,
         /// What the proxy said.
         reason: String,
-        /// The space, for the command.
+        /// The organisation and the space, for the command.
+        organisation: String,
+        /// See `organisation`.
         space: String,
     },
     /// Conditions that must be mended first.
@@ -164,8 +166,8 @@ impl OperatorError for Error {
             Self::HostKey { .. } => Some(
                 "nothing was sent to it; ask the platform's operators whether the key has changed, and who answers there".into(),
             ),
-            Self::NotReached { space, app, .. } => Some(format!(
-                "bind a security group that allows it to the space and restart the application: cf bind-security-group GROUP ORG --space {space}; cf restart {app}"
+            Self::NotReached { organisation, space, app, .. } => Some(format!(
+                "bind a security group that allows it to the space and restart the application: cf bind-security-group GROUP {organisation} --space {space}; cf restart {app}"
             )),
             Self::Refused(checks) => {
                 let fixes: Vec<&str> = checks.iter().filter_map(|check| check.fix.as_deref()).collect();

@@ -189,6 +189,7 @@ impl Platform {
                 limits: russh::Limits::default(),
             },
             app: app.name.clone(),
+            organisation: self.settings.organisation.clone(),
             space: self.settings.space.clone(),
             sessions_max: way.sessions_max,
         }))

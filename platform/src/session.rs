@@ -25,6 +25,8 @@ const CHANNEL_TIMEOUT: Duration = Duration::from_secs(20);
 /// A silent connection is asked whether it lives; below what load balancers and NAT gateways wait.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVES_MAX: usize = 4;
+/// A session whose socket is stuck need not hear the end.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes that the proxy may send on a channel before it hears from us: enough for 100 MB/s at 40 ms.
 const WINDOW_BYTES: u32 = 4 << 20;
 /// Messages of a channel, 32 kB each, that wait to be read. They, and not the window, bound the memory of a channel
@@ -136,7 +138,8 @@ impl Session {
 
     /// Says goodbye; a session that is over already need not hear it.
     pub(crate) async fn close(&self) {
-        let _ = self.handle.disconnect(Disconnect::ByApplication, "", "en").await;
+        let goodbye = self.handle.disconnect(Disconnect::ByApplication, "", "en");
+        let _ = tokio::time::timeout(GOODBYE_TIMEOUT, goodbye).await;
     }
 }
 

@@ -34,6 +34,7 @@ struct Inner {
     proxy: Proxy,
     /// For messages.
     app: String,
+    organisation: String,
     space: String,
     sessions_max: usize,
     sessions: Mutex<Vec<Arc<Session>>>,
@@ -45,15 +46,16 @@ pub(crate) struct Parts {
     pub(crate) oauth_client: String,
     pub(crate) proxy: Proxy,
     pub(crate) app: String,
+    pub(crate) organisation: String,
     pub(crate) space: String,
     pub(crate) sessions_max: usize,
 }
 
 impl Tunnel {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { api, oauth_client, proxy, app, space, sessions_max } = parts;
+        let Parts { api, oauth_client, proxy, app, organisation, space, sessions_max } = parts;
         let sessions = Mutex::new(Vec::new());
-        Self { inner: Arc::new(Inner { api, oauth_client, proxy, app, space, sessions_max, sessions }) }
+        Self { inner: Arc::new(Inner { api, oauth_client, proxy, app, organisation, space, sessions_max, sessions }) }
     }
 
     /// A connection to `host:port` as the application sees it. Tries again while the failure may pass.
@@ -81,6 +83,7 @@ impl Tunnel {
                 app: self.inner.app.clone(),
                 address: format!("{host}:{port}"),
                 reason,
+                organisation: self.inner.organisation.clone(),
                 space: self.inner.space.clone(),
             }),
         }

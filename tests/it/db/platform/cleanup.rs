@@ -65,6 +65,24 @@ async fn a_run_that_is_stopped_cleans_up_in_time() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_stopped_while_its_application_is_staged_leaves_nothing() {
+    // GIVEN a staging that does not end
+    let inside = Inside::with(SMALL, "postgres", |config, _| config.staging = Duration::from_hours(1)).await;
+    let running = inside.program().spawn().await;
+    eventually("it stages", async || inside.foundation.request_count("GET /v3/builds") > 0).await;
+
+    // WHEN the run is stopped
+    let told = Instant::now();
+    running.interrupt();
+    let outcome = running.wait().await;
+
+    // THEN it stops at once, and application and key are gone
+    outcome.assert_code(130);
+    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
+    inside.assert_clean(&outcome);
+}
+
+#[tokio::test]
 async fn a_lost_token_does_not_keep_a_run_from_cleaning_up() {
     // GIVEN a run that copies
     let inside = Inside::new(SCHEMA).await;

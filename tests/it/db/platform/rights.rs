@@ -65,7 +65,7 @@ async fn each_missing_right_is_named_with_the_command_that_grants_it() {
     for (inside, command, makes) in [
         (&role, role_command.as_str(), false),
         (&ssh, "cf allow-space-ssh production", false),
-        (&group, "cf bind-security-group GROUP ORG --space production", true),
+        (&group, "cf bind-security-group GROUP dluhc-core --space production", true),
     ] {
         let outcome = inside.program().run().await;
         outcome.assert_code(3);
