@@ -157,6 +157,8 @@ impl Args {
     pub fn command_line() -> Command {
         Self::command().mut_arg("verify", |verify| {
             verify
+                // Which words there are is looked at in `read`.
+                .value_parser(clap::builder::FalseyValueParser::new())
                 .action(ArgAction::Set)
                 .num_args(0..=1)
                 .require_equals(true)
