@@ -42,7 +42,7 @@ async fn run(wanted: &Wanted, shutdown: &Shutdown) -> ExitStatus {
         () = stop.cancelled() => Err(shutdown.signal().map_or(Error::GivenUp, Error::Stopped)),
     };
     let status = match opened {
-        Ok(config) => outcome::run_and_report(&config, shutdown).await,
+        Ok(config) => Box::pin(outcome::run_and_report(&config, shutdown)).await,
         Err(error) => crate::fail(&error),
     };
     for platform in platforms {
