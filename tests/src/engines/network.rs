@@ -64,9 +64,12 @@ impl PrivateNetwork {
     ///
     /// When there is no such container.
     pub fn admit(&self, port: u16, alias: &str) {
-        let found = docker(&["ps", "--quiet", "--filter", &format!("publish={port}")]);
-        let id = found.trim();
-        assert!(!id.is_empty(), "no container has the port {port}");
+        let filter = format!("publish={port}");
+        let listed = docker(&["ps", "--filter", &filter, "--format", "{{.ID}} {{.Ports}}"]);
+        // Another container may have the same port of IPv6.
+        let published = format!("0.0.0.0:{port}->");
+        let id = listed.lines().find(|line| line.contains(&published)).and_then(|line| line.split(' ').next());
+        let id = id.unwrap_or_else(|| panic!("no container has the port {port}: {listed}"));
         docker(&["network", "connect", "--alias", alias, &self.name, id]);
     }
 
