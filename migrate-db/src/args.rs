@@ -78,10 +78,11 @@ pub struct Args {
           help_heading = "Width")]
     pub index_jobs: Option<u16>,
 
-    /// Tables larger than this many megabytes are copied in segments: by blocks, or by keys before PostgreSQL 14
-    #[arg(long, env = "SPLIT_ABOVE", value_name = "MB", default_value = "256", value_parser = clap::value_parser!(u64).range(1..),
+    /// Tables larger than this many megabytes are copied in segments, by blocks, or by keys before PostgreSQL 14; by default
+    /// what two of the jobs would have to copy, and 256 to 1,000
+    #[arg(long, env = "SPLIT_ABOVE", value_name = "MB", value_parser = clap::value_parser!(u64).range(1..),
           help_heading = "Width")]
-    pub split_above: u64,
+    pub split_above: Option<u64>,
 
     /// Empty the target first: everything in it is dropped. Needs --confirm
     #[arg(long, env = "CLEAN", value_parser = common::settings::yes_or_no, requires = "confirm", conflicts_with = "verify",

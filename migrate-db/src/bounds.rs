@@ -13,18 +13,13 @@ use crate::sql;
 /// Blocks read for each segment: even segments at little cost (some 1.6 MB for ten of them).
 const BLOCKS_PER_SEGMENT: u64 = 20;
 
-/// Cuts the tables of `plan` that are larger than `segment_bytes_max` and have a primary key.
-pub(crate) async fn cut_by_keys(
-    session: &Session,
-    version: ServerVersion,
-    plan: &mut Plan,
-    segment_bytes_max: u64,
-) -> Result<()> {
+/// Cuts the tables of `plan` that are larger than its segments may be and have a primary key.
+pub(crate) async fn cut_by_keys(session: &Session, version: ServerVersion, plan: &mut Plan) -> Result<()> {
     if version.major() >= CTID_RANGES_SINCE {
         return Ok(());
     }
     for table in &mut plan.tables {
-        let count = segment::count(&table.table, segment_bytes_max);
+        let count = segment::count(&table.table, plan.segment_bytes_max);
         let Some(columns) = key_columns(table) else { continue };
         if count > 1 {
             let bounds = sample(session, table, &columns, count).await?;

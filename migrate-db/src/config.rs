@@ -78,8 +78,8 @@ pub struct Config {
     pub rights: Rights,
     /// Sessions that work at the same time, where the operator has a wish.
     pub width: Asked,
-    /// Tables larger than this many bytes are cut.
-    pub segment_bytes_max: u64,
+    /// Tables larger than this many bytes are cut, where the operator has a wish.
+    pub segment_bytes_max: Option<u64>,
     /// Empty the target first.
     pub clean: bool,
     /// What `--confirm` must repeat for what is destructive: the target database's name, or a protected environment's
@@ -162,7 +162,7 @@ impl Config {
             preset: args.preset.into(),
             rights: Rights { owner: args.with_owner, acl: args.with_acl },
             width: Asked { jobs: args.jobs.map(usize::from), index_jobs: args.index_jobs.map(usize::from) },
-            segment_bytes_max: args.split_above.saturating_mul(1_000_000),
+            segment_bytes_max: args.split_above.map(|megabytes| megabytes.saturating_mul(1_000_000)),
             clean: args.clean,
             confirmation,
             confirmed,

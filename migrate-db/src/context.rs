@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::forecast::Forecast;
 use crate::record::Recorder;
 use crate::rights::Rights;
+use crate::statistics::Carrier;
 use crate::stream::Surroundings;
 
 /// Shared by all workers of one run; cheap to clone.
@@ -25,12 +26,14 @@ pub struct Context {
     pub builders: Pool,
     /// The target's version.
     pub target_version: ServerVersion,
-    /// Tables larger than this are cut; see `--split-above`.
+    /// Tables larger than this are read back in ranges.
     pub segment_bytes_max: u64,
     /// Whether the target's tables have their triggers and rules already: a run that goes on.
     pub has_triggers: bool,
     /// Whether what was written is read back.
     pub reads_back: bool,
+    /// The source's statistics, where they can be carried over.
+    pub statistics: Option<Carrier>,
     /// Whether keys of rows may be shown.
     pub show_keys: bool,
     /// Which rights travel.

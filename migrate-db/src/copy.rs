@@ -1,4 +1,4 @@
-//! One table from end to end: segments copied, indexes built, content verified, statistics taken.
+//! One table from end to end: segments copied, indexes built, content verified, statistics brought.
 //!
 //! A segment is one transaction on the target: rows and journal line together. Called by `run`.
 
@@ -18,7 +18,7 @@ use crate::record::TableRecord;
 use crate::segment::{self, Range};
 use crate::snapshot::lost_snapshot;
 use crate::stream as rows;
-use crate::{index, verify};
+use crate::{index, statistics, verify};
 
 /// Below this size a table is copied without `FREEZE`: emptying it first would cost more than it saves.
 const FREEZE_ABOVE_BYTES: u64 = 1 << 20;
@@ -94,7 +94,7 @@ async fn bring_over(
     // constraints come last: adding one waits for whoever reads the table, and that is us.
     let finish = async {
         let built = index::build_all(context, &plan.table).await?;
-        index::analyze(context, &plan.table.name).await?;
+        statistics::bring(context, &plan.table, source.rows).await?;
         Ok::<_, Error>(built)
     };
     let reading_back = async {

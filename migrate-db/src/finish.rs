@@ -1,4 +1,4 @@
-//! What follows the tables: sequences to their positions, materialised views filled.
+//! What follows the tables: sequences to their positions, materialised views filled and analysed.
 
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use crate::catalog::RelationName;
 use crate::connect::Session;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::statistics;
 use crate::verify::CONTENT;
 
 /// Sequences read by one statement: long enough to be quick, short enough for any server's limits.
@@ -102,7 +103,8 @@ async fn refresh(context: &Context, view: &RelationName) -> Result<()> {
             context.recorder.span(format!("build {}", session.number()), "index", view.to_string(), started);
             Ok(())
         })
-        .await
+        .await?;
+    statistics::analyze(context, view).await
 }
 
 fn record_failure(context: &Context, view: &RelationName, error: Error) -> Result<()> {

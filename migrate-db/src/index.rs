@@ -1,4 +1,4 @@
-//! Indexes and the constraints behind them, foreign keys, statistics: what is made once the rows are there.
+//! Indexes and the constraints behind them, foreign keys: what is made once the rows are there.
 //!
 //! Everything here may be run twice: what exists already is left alone.
 
@@ -54,7 +54,7 @@ pub async fn complete_all(context: &Context, table: &Table, indexes: &[&Index]) 
 }
 
 /// A permanent error of one object becomes a finding; anything else goes on up.
-fn record_failure(context: &Context, item: String, aspect: &str, error: Error) -> Result<()> {
+pub(crate) fn record_failure(context: &Context, item: String, aspect: &str, error: Error) -> Result<()> {
     match error {
         Error::Statement { ref source, .. } if error.class() == Class::Permanent => {
             context.recorder.finding(Finding::new(FindingKind::Error, item, aspect, source.to_string()));
@@ -120,18 +120,6 @@ async fn complete(context: &Context, table: &Table, index: &Index) -> Result<()>
 async fn constraint_exists(session: &Session, table: &RelationName, name: &str) -> Result<bool> {
     let statement = "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND conname = $2)";
     session.value("look for a constraint", statement, &[&table.sql(), &name]).await
-}
-
-/// Takes statistics, so that the first query after the cutover is planned as the last one before it was.
-pub async fn analyze(context: &Context, table: &RelationName) -> Result<()> {
-    context
-        .with_session(&context.builders, async |session, _| {
-            let started = Instant::now();
-            session.execute(&format!("analyze {table}"), &format!("ANALYZE {}", table.sql())).await?;
-            context.recorder.span(format!("build {}", session.number()), "analyze", table.to_string(), started);
-            Ok(())
-        })
-        .await
 }
 
 /// Adds the foreign keys, unchecked and therefore fast, then checks them all at once. A violated one stays `NOT VALID`,

@@ -52,6 +52,7 @@ pub mod snapshot;
 pub mod source;
 pub mod sql;
 pub mod state;
+pub mod statistics;
 pub mod stream;
 pub mod tls;
 pub mod verify;

@@ -237,15 +237,15 @@ fn source_side(config: &Config, state: &State) -> ReportSide {
 }
 
 fn settings(config: &Config, state: &State) -> BTreeMap<String, String> {
-    let mut settings = BTreeMap::from([
-        ("split above".to_owned(), common::units::bytes(config.segment_bytes_max)),
-        ("TLS to the target".to_owned(), config.target.tls.mode.word().to_owned()),
-    ]);
+    let mut settings = BTreeMap::from([("TLS to the target".to_owned(), config.target.tls.mode.word().to_owned())]);
     if let Some(source) = &state.way.source {
         settings.insert("TLS to the source".into(), source.tls.mode.word().into());
     }
     if let Some(tunnel) = state.way.source.as_ref().and_then(|source| source.tunnel.as_ref()) {
         settings.insert("way to the source".into(), format!("SSH to the application {}", tunnel.app()));
+    }
+    if let Some(plan) = &state.plan {
+        settings.insert("split above".into(), common::units::bytes(plan.segment_bytes_max));
     }
     if let Some(width) = state.width {
         settings.insert("jobs".into(), width.jobs.to_string());

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use common::units;
 use sha2::{Digest as _, Sha256};
 
-use crate::catalog::{Catalog, ForeignKey, LeftOut, RelationName, ServerVersion, Table};
+use crate::catalog::{Catalog, ForeignKey, LeftOut, Partitioned, RelationName, ServerVersion, Table};
 use crate::floats::Spelling;
 use crate::preset::Planted;
 use crate::segment::{self, Format, Range};
@@ -15,12 +15,16 @@ use crate::segment::{self, Format, Range};
 pub struct Plan {
     /// The tables, those that take longest first.
     pub tables: Vec<TablePlan>,
+    /// Tables larger than this many bytes are cut.
+    pub segment_bytes_max: u64,
     /// What stays behind, with reasons.
     pub left_out: Vec<LeftOut>,
     /// Sequences whose position is carried over.
     pub sequences: Vec<RelationName>,
     /// Materialised views that are filled anew.
     pub materialized_views: Vec<RelationName>,
+    /// Partitioned tables whose statistics as a whole are taken.
+    pub partitioned: Vec<Partitioned>,
     /// Foreign keys, checked last.
     pub foreign_keys: Vec<ForeignKey>,
     /// Number of large objects.
@@ -45,16 +49,27 @@ pub struct TablePlan {
 }
 
 /// Makes the plan for everything in `catalog` that is not `planted`.
-pub fn make(catalog: Catalog, planted: Planted, version: ServerVersion, segment_bytes_max: u64) -> Plan {
+///
+/// `segment_bytes_max` is what was asked for; `jobs` are the tables that are copied at the same time.
+pub fn make(
+    catalog: Catalog,
+    planted: Planted,
+    version: ServerVersion,
+    segment_bytes_max: Option<u64>,
+    jobs: usize,
+) -> Plan {
     let catalog = without(catalog, &planted);
+    let segment_bytes_max = segment_bytes_max.unwrap_or_else(|| segment::bytes_max(catalog.bytes(), jobs));
     let mut tables: Vec<TablePlan> =
         catalog.tables.into_iter().map(|table| plan_table(table, version, segment_bytes_max)).collect();
     tables.sort_by_cached_key(|plan| (std::cmp::Reverse(effort(&plan.table)), plan.table.name.clone()));
     Plan {
         tables,
+        segment_bytes_max,
         left_out: catalog.left_out,
         sequences: catalog.sequences,
         materialized_views: catalog.materialized_views,
+        partitioned: catalog.partitioned,
         foreign_keys: catalog.foreign_keys,
         large_object_count: catalog.large_object_count,
         planted,
@@ -75,6 +90,7 @@ fn without(mut catalog: Catalog, planted: &Planted) -> Catalog {
     catalog.left_out.retain(|left_out| stays(&left_out.name));
     catalog.sequences.retain(stays);
     catalog.materialized_views.retain(stays);
+    catalog.partitioned.retain(|table| stays(&table.name));
     catalog.foreign_keys.retain(|key| stays(&key.table));
     catalog
 }
@@ -192,7 +208,7 @@ mod tests {
             table("odd", 16384, Some("type citext is odd")),
             table("big", 10 << 20, None),
         ];
-        make(Catalog { tables, ..Catalog::default() }, Planted::default(), ServerVersion(version), 4 << 20)
+        make(Catalog { tables, ..Catalog::default() }, Planted::default(), ServerVersion(version), Some(4 << 20), 4)
     }
 
     #[test]
@@ -217,19 +233,22 @@ mod tests {
             Catalog { tables: vec![table("a", 1 << 30, None)], ..Catalog::default() },
             Planted::default(),
             ServerVersion(170_000),
-            1 << 20,
+            Some(1 << 20),
+            4,
         );
         let small = make(
             Catalog { tables: vec![table("a", 8192, None)], ..Catalog::default() },
             Planted::default(),
             ServerVersion(170_000),
-            1 << 20,
+            Some(1 << 20),
+            4,
         );
         let text = make(
             Catalog { tables: vec![table("a", 8192, Some("x"))], ..Catalog::default() },
             Planted::default(),
             ServerVersion(170_000),
-            1 << 20,
+            Some(1 << 20),
+            4,
         );
         assert_eq!(grown.fingerprint(), small.fingerprint());
         assert_ne!(text.fingerprint(), small.fingerprint());

@@ -17,14 +17,13 @@ use common::units;
 use crate::connect::Session;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::index;
 use crate::locate::{self, Apart, RowApart};
 use crate::plan::TablePlan;
 use crate::quiet::Quiet;
 use crate::record::TableRecord;
 use crate::segment::{self, Range};
 use crate::stream::{self, End};
-use crate::verify;
+use crate::{index, statistics, verify};
 
 /// Keys in one statement: few round trips, and an index scan for every planner.
 const KEYS_PER_STATEMENT: usize = 1000;
@@ -53,7 +52,7 @@ pub(crate) async fn repair_table(context: &Context, control: &Session, plan: &Ta
     };
     tracing::info!(table = %name, "{remark}");
     context.recorder.span("run", "copy", format!("repair {name}"), started);
-    index::analyze(context, name).await?;
+    statistics::analyze(context, name).await?;
     let mut record = verify::compare_table(context, plan).await?;
     record.copied_segment_count = 1;
     record.remark = Some(remark);

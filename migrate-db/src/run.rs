@@ -30,9 +30,13 @@ use crate::schema::Schema;
 use crate::seal::{Seal, Sealer};
 use crate::snapshot::Snapshot;
 use crate::state::State;
+use crate::statistics::Carrier;
 use crate::way;
 use crate::width::{self, Width};
-use crate::{bounds, builds, clean, copy, estimate, finish, index, large_object, repair, rest, rights, seal, verify};
+use crate::{
+    bounds, builds, clean, copy, estimate, finish, index, large_object, repair, rest, rights, seal, segment,
+    statistics, verify,
+};
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
 const TABLES_IN_FLIGHT_MAX: usize = 64;
@@ -118,6 +122,7 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     let (width, room) = width::choose(config.width, snapshot.session(), &control).await?;
     state.width = Some(width);
     state.checks.push(room);
+    state.statistics = Carrier::between(&source, &target).await?;
     state.checks.push(preflight::planted(&planted));
     state.checks.push(late_writers::connected(snapshot.session()).await?);
     let source_identity = identity(snapshot.session(), &endpoint).await?;
@@ -143,7 +148,7 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
         state.checks.push(rights::roles(snapshot.session(), &control, config.rights).await?);
         ready_tools = Some(tools);
     }
-    let mut plan = plan::make(catalog, planted, source_version, config.segment_bytes_max);
+    let mut plan = plan::make(catalog, planted, source_version, config.segment_bytes_max, width.jobs);
     if config.mode == Mode::Repair {
         let target_state = target_state(config, journal.as_ref(), state.finished_before.as_ref());
         state.checks.push(preflight::repairable(&plan, &source_identity, &target_state, config.confirmed));
@@ -153,7 +158,7 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
         state.run_id.clone_from(&journal.run_id);
         keep_ranges(&mut plan, journal, &source_identity)?;
     } else {
-        bounds::cut_by_keys(snapshot.session(), source_version, &mut plan, config.segment_bytes_max).await?;
+        bounds::cut_by_keys(snapshot.session(), source_version, &mut plan).await?;
     }
     let plan = Arc::new(plan);
     state.plan = Some(Arc::clone(&plan));
@@ -208,9 +213,10 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
         writers: Pool::new(&config.target, Side::Target, jobs, String::new()),
         builders: Pool::new(&config.target, Side::Target, index_jobs, index::prepare_builder(index_jobs)),
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
-        segment_bytes_max: config.segment_bytes_max,
+        segment_bytes_max: config.segment_bytes_max.unwrap_or(segment::BYTES_MAX_LEAST),
         has_triggers: false,
         reads_back: !config.copy_only,
+        statistics: state.statistics.clone(),
         show_keys: config.show_keys,
         rights: config.rights,
         recorder: state.recorder.clone(),
@@ -254,6 +260,7 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     index::foreign_keys(&context, &plan.foreign_keys).await?;
     restore.post_data(&schema, resumed, &control).await?;
     finish::refresh_materialized_views(&context, &plan.materialized_views).await?;
+    statistics::of_partitioned(&context, &plan.partitioned).await?;
     rest::compare(config, &context, state, &plan, &snapshot, &control, Some(&positions)).await?;
     conclude(config, state, control, source_identity).await
 }

@@ -12,6 +12,20 @@ pub const CTID_RANGES_SINCE: i32 = 14;
 /// More segments than this per table bring nothing but bookkeeping.
 const SEGMENTS_MAX: u64 = 4096;
 
+/// Below so many bytes no table is cut unless it was asked for: a connection that breaks costs a few seconds' work.
+pub const BYTES_MAX_LEAST: u64 = 256_000_000;
+/// Above so many every table is cut: half a minute's work on a slow line.
+const BYTES_MAX_MOST: u64 = 1_000_000_000;
+
+/// How large a table may be that is not cut, in a database of `bytes` that `jobs` copy: twice a job's share.
+///
+/// A whole table is copied with `FREEZE`, after which nobody who reads it (an index build, we, the first queries) has to
+/// write to it. Copying is about half of the work on a table, and the other half is done by others: up to two shares, one job
+/// is not what the end waits for.
+pub fn bytes_max(bytes: u64, jobs: usize) -> u64 {
+    (2 * bytes / jobs.max(1) as u64).clamp(BYTES_MAX_LEAST, BYTES_MAX_MOST)
+}
+
 /// A slice of a table's rows on the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

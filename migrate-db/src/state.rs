@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::preflight;
 use crate::record::{Recorder, TableRecord};
 use crate::seal::{Seal, Sealer};
+use crate::statistics::Carrier;
 use crate::way::Way;
 use crate::width::Width;
 
@@ -25,6 +26,8 @@ pub struct State {
     pub target_version: Option<ServerVersion>,
     /// Sessions that work at the same time, once both servers are known.
     pub width: Option<Width>,
+    /// The source's statistics, where they can be carried over.
+    pub statistics: Option<Carrier>,
     /// What preflight looked at.
     pub checks: Vec<Check>,
     /// The plan, once made.
@@ -56,6 +59,7 @@ impl Default for State {
             source_version: None,
             target_version: None,
             width: None,
+            statistics: None,
             checks: Vec::new(),
             plan: None,
             records: Arc::default(),

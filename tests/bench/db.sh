@@ -5,6 +5,7 @@ set -euo pipefail
 bin=$(echo /usr/lib/postgresql/*/bin)
 export PATH=$bin:/usr/local/bin:$PATH
 work=/var/lib/postgresql
+chown postgres: "$work"
 psql="psql --no-psqlrc --quiet --host=127.0.0.1 --username=postgres"
 
 as_postgres() { setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"; }

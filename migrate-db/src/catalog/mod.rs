@@ -40,6 +40,8 @@ pub struct Catalog {
     pub sequences: Vec<RelationName>,
     /// Materialised views that are populated.
     pub materialized_views: Vec<RelationName>,
+    /// Partitioned tables of which as a whole there are statistics.
+    pub partitioned: Vec<Partitioned>,
     /// Foreign keys between ordinary tables; those of or to partitioned ones are left to `pg_restore`.
     pub foreign_keys: Vec<ForeignKey>,
     /// Number of large objects.
@@ -131,6 +133,15 @@ pub struct IndexConstraint {
     pub deferrable: bool,
     /// `INITIALLY DEFERRED`.
     pub deferred: bool,
+}
+
+/// A partitioned table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partitioned {
+    /// Its name.
+    pub name: RelationName,
+    /// Whether it is no partition of another.
+    pub is_root: bool,
 }
 
 /// A foreign key.

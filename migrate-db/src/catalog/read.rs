@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::types::{TypeEntry, TypeTable};
 use super::{
-    Catalog, Column, ForeignKey, Index, IndexConstraint, LeftOut, RelationName, ServerVersion, Table, TypeFamily,
+    Catalog, Column, ForeignKey, Index, IndexConstraint, LeftOut, Partitioned, RelationName, ServerVersion, Table,
+    TypeFamily,
 };
 use crate::connect::Session;
 use crate::error::Result;
@@ -26,6 +27,7 @@ pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> 
             table.indexes = found.indexes;
         }
     }
+    catalog.partitioned = partitioned(session).await?;
     catalog.foreign_keys = foreign_keys(session, version).await?;
     let count: i64 = session.value("count large objects", "SELECT count(*) FROM pg_largeobject_metadata", &[]).await?;
     catalog.large_object_count = count.unsigned_abs();
@@ -115,6 +117,24 @@ async fn count_rows_in_extensions(session: &Session, catalog: &mut Catalog) -> R
         }
     }
     Ok(())
+}
+
+/// Autovacuum takes no statistics of a partitioned table as a whole: where there are some, somebody wanted them.
+async fn partitioned(session: &Session) -> Result<Vec<Partitioned>> {
+    let statement = format!(
+        "SELECT n.nspname::text, c.relname::text, NOT c.relispartition
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'p' AND {}
+           AND EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname AND s.inherited)
+         ORDER BY 1, 2",
+        user_schema()
+    );
+    let rows = session.query("list the partitioned tables", &statement, &[]).await?;
+    let partitioned = |row: &tokio_postgres::Row| Partitioned {
+        name: RelationName { schema: row.get(0), name: row.get(1) },
+        is_root: row.get(2),
+    };
+    Ok(rows.iter().map(partitioned).collect())
 }
 
 /// Columns by table; each with whether it is generated.

@@ -61,6 +61,8 @@ pub async fn way(endpoint: &Endpoint, side: Side) -> Result<Check> {
     Ok(check)
 }
 
+pub use source::sort_alike;
+
 /// The checks for a person: what a dry run prints. One line each, and the fix below where there is one.
 pub fn describe(checks: &[Check]) -> String {
     let mut text = String::new();

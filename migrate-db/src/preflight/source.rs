@@ -83,15 +83,8 @@ pub(super) async fn encoding(source: &Session, target: &Session) -> Result<Check
 /// Text sorts the same on both sides. Otherwise nothing is lost, but pages of the application turn up in another order.
 pub(super) async fn collation(source: &Session, target: &Session) -> Result<Check> {
     const NAME: &str = "collation";
-    // Which library sorts came with 15, its locale's column has had two names since.
-    let statement = "SELECT concat_ws(', ', 'sorts by ' || datcollate, 'characters of ' || datctype,
-                            'locale ' || coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'))
-                     FROM pg_database d WHERE datname = current_database()";
-    let from: String = source.value("read the collation", statement, &[]).await?;
-    let to: String = target.value("read the collation", statement, &[]).await?;
-    // Two spellings of one encoding, as systems write it.
-    let plain = |seen: &str| seen.to_lowercase().replace("utf-8", "utf8");
-    if plain(&from) == plain(&to) {
+    let (from, to) = (read_collation(source).await?, read_collation(target).await?);
+    if is_same_collation(&from, &to) {
         return Ok(Check::pass(NAME, from));
     }
     Ok(Check::warn(
@@ -99,6 +92,25 @@ pub(super) async fn collation(source: &Session, target: &Session) -> Result<Chec
         format!("source: {from}; target: {to}: text may sort otherwise there"),
         "create the target database with the source's LC_COLLATE and LC_CTYPE, if the order matters to the application",
     ))
+}
+
+/// Whether text sorts the same on both sides.
+pub async fn sort_alike(source: &Session, target: &Session) -> Result<bool> {
+    Ok(is_same_collation(&read_collation(source).await?, &read_collation(target).await?))
+}
+
+async fn read_collation(session: &Session) -> Result<String> {
+    // Which library sorts came with 15, its locale's column has had two names since.
+    let statement = "SELECT concat_ws(', ', 'sorts by ' || datcollate, 'characters of ' || datctype,
+                            'locale ' || coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'))
+                     FROM pg_database d WHERE datname = current_database()";
+    session.value("read the collation", statement, &[]).await
+}
+
+/// But for two spellings of one encoding, as systems write it.
+fn is_same_collation(one: &str, other: &str) -> bool {
+    let plain = |seen: &str| seen.to_lowercase().replace("utf-8", "utf8");
+    plain(one) == plain(other)
 }
 
 /// What `ALTER DATABASE … SET` says on the source is not part of a dump, and applications rely on it.

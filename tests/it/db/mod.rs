@@ -20,4 +20,5 @@ mod rights;
 mod row_security;
 mod segments;
 mod servers;
+mod statistics;
 mod tls;
