@@ -36,6 +36,9 @@ pub async fn sample(readers: &Pool, plan: &Plan, stop: &CancellationToken) -> Re
         () = tokio::time::sleep(SAMPLE) => false,
     };
     around.stop.cancel();
+    if stop.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
     let seconds = started.elapsed().as_secs_f64();
     let read = around.progress.snapshot().bytes_done;
     Ok(Check::pass("time", describe(whole, read, seconds, plan.bytes(), readers.width())))

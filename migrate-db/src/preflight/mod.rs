@@ -53,8 +53,8 @@ pub async fn server_version(session: &Session) -> Result<ServerVersion> {
     Ok(ServerVersion(session.value("read the server's version", statement, &[]).await?))
 }
 
-/// Looks whether the ways to both ends lead to one server each. First of all, and the end of the run where they do not: what
-/// any other question is answered behind a pooler means nothing.
+/// Looks whether the way to one end leads to one server. First of all, and the end of the run where it does not: what any
+/// other question is answered behind a pooler means nothing.
 pub async fn way(endpoint: &Endpoint, side: Side) -> Result<Check> {
     let check = route::leads_to_one_server(endpoint, side).await?;
     refuse_failures(std::slice::from_ref(&check))?;
