@@ -30,4 +30,4 @@ test: ## Everything that proves the project: style, lints, unit tests, the suite
 	@tests/scripts/test.sh
 
 test-long: ## Through SSH into a platform at full size: more than 2 GB in one channel, ten channels of 1 GB each
-	@TEST_LONG=1 cargo test --locked --package tests --test it channels_carry_any_amount -- --nocapture
+	@TEST_LONG=1 cargo test --locked --workspace --test it channels_carry_any_amount -- --nocapture
