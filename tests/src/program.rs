@@ -245,6 +245,16 @@ impl Running {
         self.signal(rustix::process::Signal::INT);
     }
 
+    /// Stands still until [`Self::go_on`], as on a machine that is suspended.
+    pub fn stand_still(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Ends [`Self::stand_still`].
+    pub fn go_on(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
     fn signal(&self, signal: rustix::process::Signal) {
         let id = i32::try_from(self.id).ok().and_then(rustix::process::Pid::from_raw);
         if let Some(id) = id {

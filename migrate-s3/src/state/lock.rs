@@ -6,6 +6,8 @@
 //! still the same. A store that does not keep such conditions is found out by trying, and then nobody is refused.
 //! Called by `state`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
@@ -35,6 +37,8 @@ pub(super) struct Lock {
     store: Store,
     /// `None` where the store does not keep conditions.
     beat: Option<Background>,
+    /// Set once another run has taken it over: one that found this one dead, because it stood still for too long.
+    is_lost: Arc<AtomicBool>,
 }
 
 /// How a conditional write ended.
@@ -72,18 +76,29 @@ impl Lock {
             remove(store, errand).await;
             return Ok(Self::unheld(store));
         }
-        let beat = Background::spawn(beat(store.clone(), etag));
-        Ok(Self { store: store.clone(), beat: Some(beat) })
+        let is_lost = Arc::<AtomicBool>::default();
+        let beat = Background::spawn(beat(store.clone(), etag, Arc::clone(&is_lost)));
+        Ok(Self { store: store.clone(), beat: Some(beat), is_lost })
     }
 
     fn unheld(store: &Store) -> Self {
         tracing::warn!("{} does not keep conditions: a second run on this state would not be noticed", store.place());
-        Self { store: store.clone(), beat: None }
+        Self { store: store.clone(), beat: None, is_lost: Arc::default() }
+    }
+
+    /// Fails once another run has taken the lock over: two must not go on.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if !self.is_lost.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let what = "another run took it over, because this one stood still for too long";
+        Err(Error::State { location: self.store.place(), what: what.into(), at_start: false })
     }
 
     /// Gives the lock back.
     pub(super) async fn release(&mut self, errand: &Errand) {
-        if self.beat.take().is_some() {
+        // What another run has taken over is not ours to remove.
+        if self.beat.take().is_some() && self.check().is_ok() {
             remove(&self.store, errand).await;
         }
     }
@@ -157,14 +172,14 @@ pub(super) fn in_use(location: &str) -> Error {
 }
 
 /// Writes the lock anew for as long as it is held.
-async fn beat(store: Store, mut etag: String) {
+async fn beat(store: Store, mut etag: String, is_lost: Arc<AtomicBool>) {
     let errand = Errand::new(tokio_util::sync::CancellationToken::new());
     loop {
         tokio::time::sleep(BEAT_INTERVAL).await;
         match write(&store, &Condition::Same(etag.clone()), &errand).await {
             Ok(Written::Ours(next)) => etag = next,
             Ok(Written::Taken) => {
-                tracing::error!("the lock of {} was taken over by another run", store.place());
+                is_lost.store(true, Ordering::Relaxed);
                 return;
             }
             Err(error) => tracing::warn!(%error, "the lock of the state cannot be written anew"),

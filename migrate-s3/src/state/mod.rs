@@ -103,6 +103,9 @@ impl State {
 
     /// Adds `line`, which ends with a newline.
     pub async fn append(&mut self, line: &str, errand: &Errand) -> Result<(), Error> {
+        if let Keeper::Bucket { lock, .. } = &self.keeper {
+            lock.check()?;
+        }
         self.buffer.extend_from_slice(line.as_bytes());
         if self.buffer.len() >= FLUSH_BYTES || self.flushed_at.elapsed() >= FLUSH_INTERVAL {
             self.flush(errand).await?;

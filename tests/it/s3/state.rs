@@ -105,3 +105,31 @@ async fn a_store_without_conditions_is_found_out_and_nobody_is_refused() {
         assert!(outcome.stderr.contains("does not keep conditions"), "{outcome}");
     }
 }
+
+#[tokio::test]
+async fn a_run_whose_lock_was_taken_over_ends_and_leaves_the_lock_alone() {
+    // GIVEN a run that stands still for so long that another one takes it for dead, and goes on in its place
+    let estate = Estate::new().await;
+    for index in 0..120 {
+        estate.put(&format!("key {index:03}"), format!("content {index}"));
+    }
+    let slow = FaultRule::new(Fault::Delay(Duration::from_millis(1_500)));
+    estate.server.inject(slow.bucket(SOURCE).on("GetObject").skip(1));
+    let program =
+        estate.program().env("STATE", format!("s3://{TARGET}/.migration")).env("JOBS", "2").arg("--allow-extra");
+    let mut first = program.clone().env("PROGRESS_INTERVAL", "1").spawn().await;
+    first.wait_for_stderr("\"copy\"").await;
+    first.stand_still();
+    let mut second = program.clone().env("PROGRESS_INTERVAL", "1").spawn().await;
+    second.wait_for_stderr("\"copy\"").await;
+    // WHEN the first one goes on
+    first.go_on();
+    // THEN it ends and says why, and a third one is still refused because of the second
+    let outcome = first.wait().await;
+    outcome.assert_code(1);
+    assert!(outcome.stderr.contains("another run took it over"), "{outcome}");
+    assert!(run(&program, 3).await.stderr.contains("another run is at work"));
+    estate.server.clear_faults();
+    second.wait().await.assert_code(0);
+    assert_eq!(estate.server.get(TARGET, "key 119").unwrap().body, "content 119");
+}
