@@ -8,7 +8,7 @@ help: ## Say what there is
 bench-db: ## migrate-db beside pgcopydb, pg_dump and the old script, between two servers: SCALE=1000 (MB) TABLES=0 ROUNDS=3
 	@tests/scripts/bench-db.sh
 
-bench-s3: ## migrate-s3 beside rclone and the old script, between two S3 servers: SMALL=5000 MIDDLE=100 LARGE=4 HUGE_MB=5000 ROUNDS=3
+bench-s3: ## migrate-s3 beside rclone and the old script, between two S3 servers: SMALL=5000 MIDDLE=100 LARGE=4 HUGE_MB=5000 KEYS=1000000 ROUNDS=3
 	@tests/scripts/bench-s3.sh
 
 demo: ## Fill a generated estate, migrate it, prove it, report: SCALE=200 (MB) SEED=2023

@@ -3,12 +3,13 @@
 # Needs Rust, python3 with pip, and the AWS CLI for the old image's script (left out where it is missing).
 #   SMALL=5000 MIDDLE=100 LARGE=4   objects of 300 B to 60 kB, of 2 MB, of 100 MB
 #   HUGE_MB=5000                    megabytes of the single large object; 0 leaves it out
+#   KEYS=1000000                    keys that are listed in a dry run, on the target half of them
 #   ROUNDS=3                        of each measurement; the table shows the median by wall time
 #   WITH=                           words of `aws`, `s3sync`: peers that take long or are not installed by this script
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-SMALL=${SMALL:-5000} MIDDLE=${MIDDLE:-100} LARGE=${LARGE:-4} HUGE_MB=${HUGE_MB:-5000} ROUNDS=${ROUNDS:-3} WITH=${WITH-aws}
+SMALL=${SMALL:-5000} MIDDLE=${MIDDLE:-100} LARGE=${LARGE:-4} HUGE_MB=${HUGE_MB:-5000} KEYS=${KEYS:-1000000} ROUNDS=${ROUNDS:-3} WITH=${WITH-aws}
 say() { printf 'bench-s3: %s\n' "$*" >&2; }
 
 built=${CARGO_TARGET_DIR:-target}
@@ -179,6 +180,44 @@ SH
     ROUNDS=1 measure copy 'old script' "$(purge old); rm -rf $work/disk" bash "$work/old.sh"
     rm -rf "$work/disk"
 fi
+# A million keys that a lister makes up on the spot, and half of them on the target; everything else is not there.
+cat >"$work/lister.py" <<'PYTHON'
+import re, socketserver, sys
+from urllib.parse import unquote
+port, keys = int(sys.argv[1]), int(sys.argv[2])
+ROW = ("<Contents><Key>folder/%07d/some-name-of-usual-length.csv</Key><LastModified>2023-11-21T04:00:00.000Z</LastModified>"
+       "<ETag>&quot;%032x&quot;</ETag><Size>4096</Size><StorageClass>STANDARD</StorageClass></Contents>")
+def page(target):
+    token, after = re.search(r"continuation-token=(\d+)", target), re.search(r"start-after=([^&]*)", target)
+    number = re.search(r"folder/(\d{1,7})", unquote(after.group(1))) if after else None
+    # After a whole key comes the next one, after the beginning of one that key itself.
+    behind = int(number.group(1).ljust(7, "0")) + after.group(1).endswith(".csv") if number else 0
+    begin = int(token.group(1)) if token else behind
+    most = re.search(r"max-keys=(\d+)", target)
+    end = min(keys, begin + int(most.group(1) if most else 1000))
+    more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < keys else ""
+    rows = "".join([ROW % (index, index) for index in range(begin, end)])
+    return f"<ListBucketResult><EncodingType>url</EncodingType>{rows}<IsTruncated>{str(end < keys).lower()}</IsTruncated>{more}</ListBucketResult>"
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        while line := self.rfile.readline():
+            target = line.split()[1].decode()
+            while self.rfile.readline().strip():
+                pass
+            status, body = ("200 OK", page(target)) if "list-type=2" in target else ("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>")
+            self.wfile.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+Server(("127.0.0.1", port), Handler).serve_forever()
+PYTHON
+python3 "$work/lister.py" 8455 "$KEYS" &
+servers+=($!)
+python3 "$work/lister.py" 8466 "$((KEYS / 2))" &
+servers+=($!)
+sleep 1
+measure "dry run over $KEYS keys" migrate-s3 '' env -i PAAS_BUCKET=s3://source PAAS_ACCESS_KEY_ID=A PAAS_SECRET_ACCESS_KEY=s \
+    PAAS_ENDPOINT_URL=http://127.0.0.1:8455 NEW_BUCKET=s3://target NEW_ENDPOINT_URL=http://127.0.0.1:8466 AWS_ACCESS_KEY_ID=B \
+    AWS_SECRET_ACCESS_KEY=s "$MIGRATE_S3" --dry-run
 if ((HUGE_MB)); then
     say "one object of $HUGE_MB MB"
     head -c "${HUGE_MB}000000" /dev/zero | openssl enc -aes-128-ctr -nosalt -pass pass:bench 2>/dev/null |
@@ -192,9 +231,9 @@ fi
 page=runbooks/reference/benchmarks-s3.md
 [[ ${BENCH_PAGE:-} ]] && page=$BENCH_PAGE
 python3 - "$results" "$page" "$SMALL" "$MIDDLE" "$LARGE" "$HUGE_MB" "$ROUNDS" "$("$tools/rclone" version | head -1)" \
-    "$("$tools/weed" version 2>/dev/null | head -1)" <<'PYTHON'
+    "$("$tools/weed" version 2>/dev/null | head -1)" "$KEYS" <<'PYTHON'
 import os, sys
-results, page, small, middle, large, huge, rounds, rclone, weed = sys.argv[1:]
+results, page, small, middle, large, huge, rounds, rclone, weed, keys = sys.argv[1:]
 rows = [line.rstrip("\n").split("\t") for line in open(results)]
 model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
 table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -203,6 +242,8 @@ ratios = []
 for case in ("copy", "read both sides", "nothing to do"):
     ours, theirs = by[(case, "migrate-s3")], by[(case, "rclone")]
     ratios.append(f"| {case} | {ours[0] / theirs[0]:.2f} | {ours[1] / theirs[1]:.2f} |")
+seconds = next((float(row[2]) for row in rows if row[0].startswith("dry run over")), None)
+keys = f"\nThe dry run lists {int(keys):,} keys and half of them on the target: {int(keys) / seconds:,.0f} keys/s. The lister is Python, on the same cores.\n" if seconds else ""
 text = f"""# migrate-s3 beside its peers
 
 Written by `make bench-s3`, which replaces this page. Whole processes: wall time, CPU time (user and system), largest resident memory.
@@ -224,7 +265,7 @@ byte, keeps a journal and writes a report with a manifest; rclone does none of t
 
 `read both sides` is `--verify` and `rclone check --download`; `nothing to do` is a second run of the migration and
 `rclone check`; `compare without bodies` is `--verify=stored`.
-"""
+{keys}"""
 open(page, "w").write(text)
 PYTHON
 say "written to $page"

@@ -58,3 +58,37 @@ async fn into_moto() {
     client_of(&moto.endpoint(), &account, "us-east-1").create_bucket().bucket("moto-target").send().await.unwrap();
     arrives(&moto.endpoint(), &account, "moto-target").await;
 }
+
+#[tokio::test]
+async fn the_policy_of_the_target_is_read() {
+    // GIVEN a bucket of moto's without a policy, and then with one that refuses plain HTTP
+    let estate = Estate::new().await;
+    let moto = Moto::start().await;
+    let account = Account::new("AKIAMOTO", "moto-secret", &[]);
+    let client = client_of(&moto.endpoint(), &account, "us-east-1");
+    client.create_bucket().bucket("moto-target").send().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let program = estate
+        .program()
+        .arg("--dry-run")
+        .env("NEW_ENDPOINT_URL", moto.endpoint())
+        .env("NEW_BUCKET", "s3://moto-target")
+        .env("AWS_ACCESS_KEY_ID", &account.access_key_id)
+        .env("AWS_SECRET_ACCESS_KEY", &account.secret_access_key)
+        .env("REPORT", directory.path().to_str().unwrap());
+    let told = async || {
+        run(&program, 0).await;
+        let report = std::fs::read(directory.path().join("report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        let checks = report["preflight"].as_array().unwrap().clone();
+        checks.iter().any(|check| check["name"] == "target's policy" && check["detail"] == "it refuses plain HTTP")
+    };
+    // WHEN, THEN it is told that it does
+    assert!(!told().await);
+    let policy = serde_json::json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::moto-target/*",
+        "Condition": { "Bool": { "aws:SecureTransport": "false" } },
+    }] });
+    client.put_bucket_policy().bucket("moto-target").policy(policy.to_string()).send().await.unwrap();
+    assert!(told().await);
+}

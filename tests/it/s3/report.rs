@@ -43,6 +43,10 @@ async fn the_report_is_whole() {
     let sums =
         Command::new("sha256sum").args(["--check", "--quiet", "SHA256SUMS"]).current_dir(directory.path()).status();
     assert!(sums.unwrap().success());
+    // AND the list of what failed is among what the sums are of
+    let sums = String::from_utf8(file("SHA256SUMS")).unwrap();
+    let of_failed = format!("{}  failed.csv", hex::encode(sha2::Sha256::digest(file("failed.csv"))));
+    assert!(sums.lines().any(|line| line == of_failed), "{sums}");
 }
 
 #[tokio::test]
