@@ -7,6 +7,7 @@ use common::location::{BucketUrl, Location};
 use common::settings::CommonArgs;
 use platform::args::PlatformArgs;
 
+use crate::census::Prices;
 use crate::manifest::Place;
 use crate::shard::Shard;
 
@@ -102,6 +103,11 @@ pub struct Args {
     /// of S3 Batch Operations (`bucket,key`, also .gz); a file or s3://bucket/key, reached like the target
     #[arg(long, env = "MANIFEST", value_name = "PLACE", conflicts_with_all = ["delete_extra", "versions"], help_heading = "What to do")]
     pub manifest: Option<Place>,
+
+    /// Prices for the estimate of a dry run, US dollars: a million PUT or LIST, a million GET. Without it, those of S3 Standard in
+    /// eu-west-2 as published in 2025: 5.30,0.42
+    #[arg(long, env = "PRICES", value_name = "PUT,GET", help_heading = "What to do")]
+    pub prices: Option<Prices>,
 
     /// Whether `--verify` was asked to believe what the stores keep; see [`Args::read`].
     #[arg(skip)]

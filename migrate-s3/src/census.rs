@@ -3,7 +3,9 @@
 //! Pure. Fed with the steps of the plan; called by `run`, shown by `outcome`.
 
 use std::fmt;
+use std::str::FromStr;
 
+use common::settings::SettingError;
 use common::units::{bytes, count, counted, estimate};
 
 use crate::copy::SINGLE_BYTES_MAX;
@@ -22,14 +24,52 @@ const CLASSES: [(u64, &str); 6] = [
     (5 << 30, "to 5 GiB"),
 ];
 
-/// A PUT, POST or LIST of S3 Standard in eu-west-2, in US dollars; AWS publishes it per thousand.
-const WRITE_DOLLARS: f64 = 0.0053 / 1000.0;
+/// What a million requests cost, in cents of a US dollar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prices {
+    /// Of PUT, POST or LIST.
+    write: u32,
+    /// Of GET.
+    read: u32,
+}
 
-/// A GET of the same, likewise.
-const READ_DOLLARS: f64 = 0.000_42 / 1000.0;
+impl Default for Prices {
+    /// Those of S3 Standard in eu-west-2, as published in 2025; AWS gives them per thousand.
+    fn default() -> Self {
+        Self { write: 530, read: 42 }
+    }
+}
 
-/// What the prices are those of.
-const PRICED: &str = "at 5.30 USD for a million PUT or LIST and 0.42 for a million GET";
+impl FromStr for Prices {
+    type Err = SettingError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "looked at before")]
+        let cents = |text: &str| {
+            let dollars: f64 = text.trim().parse().ok()?;
+            (0.0..1e6).contains(&dollars).then(|| (dollars * 100.0).round() as u32)
+        };
+        let prices = text.split_once(',').and_then(|(write, read)| Some((cents(write)?, cents(read)?)));
+        let (write, read) = prices.ok_or_else(|| SettingError::Invalid {
+            name: format!("the prices `{text}`"),
+            reason: "they are not two amounts of US dollars".into(),
+            how: Some("write 5.30,0.42 for 5.30 USD a million PUT or LIST and 0.42 USD a million GET".into()),
+        })?;
+        Ok(Self { write, read })
+    }
+}
+
+impl fmt::Display for Prices {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dollars = |cents: u32| format!("{}.{:02}", cents / 100, cents % 100);
+        let (write, read) = (dollars(self.write), dollars(self.read));
+        write!(formatter, "at {write} USD for a million PUT or LIST and {read} for a million GET")?;
+        if *self == Self::default() {
+            formatter.write_str(" (S3 Standard in eu-west-2, 2025; --prices gives others)")?;
+        }
+        Ok(())
+    }
+}
 
 /// Throughput that the estimate supposes: two 1 Gb/s lines, in and out, half used.
 const BYTES_PER_SECOND: f64 = 60_000_000.0;
@@ -76,10 +116,16 @@ pub struct Census {
     pub archived: u64,
     /// The largest object, in bytes.
     pub largest_bytes: u64,
+    prices: Prices,
     histogram: [u64; CLASSES.len() + 1],
 }
 
 impl Census {
+    /// Of nothing yet, with these prices.
+    pub fn at(prices: Prices) -> Self {
+        Self { prices, ..Self::default() }
+    }
+
     /// Counts `step`.
     pub fn count(&mut self, step: &Step) {
         let source = step.entry();
@@ -129,12 +175,13 @@ impl Census {
         by_count.max(self.copy_bytes as f64 / BYTES_PER_SECOND)
     }
 
-    /// What the requests cost, in US dollars; see [`PRICED`].
+    /// What the requests cost, in US dollars.
     pub fn dollars(&self) -> f64 {
         let listings = self.objects.div_ceil(1000) + (self.objects + self.extra).div_ceil(1000);
         let writes = self.copy + self.copy_parts + listings;
         let reads = self.copy + self.copy_parts + self.compare;
-        writes as f64 * WRITE_DOLLARS + reads as f64 * READ_DOLLARS
+        let cents = |count: u64, price: u32| count as f64 * f64::from(price) / 1e6;
+        (cents(writes, self.prices.write) + cents(reads, self.prices.read)) / 100.0
     }
 
     /// The text of a dry run, with `jobs` workers for the estimate.
@@ -171,11 +218,13 @@ impl fmt::Display for Census {
         line(
             "cost",
             format!(
-                "about {:.2} USD for these, {PRICED}; data leaving the platform's account is charged there",
-                self.dollars()
+                "about {:.2} USD for these, {}; data leaving the platform's account is charged there",
+                self.dollars(),
+                self.prices
             ),
         )?;
-        line("to compare", format!("{} objects that are there in the same size", count(self.compare)))?;
+        let how = if self.compare > 0 { ", each of them read on the source" } else { "" };
+        line("to compare", format!("{} objects that are there in the same size{how}", count(self.compare)))?;
         line("known to be equal", format!("{} objects, by the journal", count(self.known)))?;
         line("differ in size", format!("{} objects, which need --overwrite", count(self.differ)))?;
         if self.left > 0 {
@@ -200,6 +249,18 @@ impl fmt::Display for Census {
 mod tests {
     use super::*;
     use crate::key::Key;
+
+    #[test]
+    fn prices_are_dollars_for_a_million_of_either_kind() {
+        let prices: Prices = "6.1, 0.5".parse().unwrap();
+        assert_eq!(prices.to_string(), "at 6.10 USD for a million PUT or LIST and 0.50 for a million GET");
+        assert_eq!("5.30,0.42".parse::<Prices>().unwrap(), Prices::default());
+        for wrong in ["", "5.30", "5.30,x", "-1,0", "1,2,3"] {
+            assert!(wrong.parse::<Prices>().is_err(), "{wrong}");
+        }
+        let census = Census { copy: 1_000_000, objects: 1_000_000, ..Census::default() };
+        assert!((census.dollars() - (5.30 + 0.42 + 2.0 * 0.0053)).abs() < 1e-9, "{}", census.dollars());
+    }
 
     #[test]
     fn steps_are_counted_once() {

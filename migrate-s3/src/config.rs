@@ -12,6 +12,7 @@ use common::report::Check;
 use common::settings::{LogFormat, Mode, SettingError, Variables};
 
 use crate::args::{Args, MERGE_REPORTS, MergeArgs};
+use crate::census::Prices;
 use crate::error::Error;
 use crate::manifest;
 use crate::origin::{self, Keys, Need};
@@ -71,6 +72,8 @@ pub struct Config {
     pub versions: bool,
     /// Whether `--verify` holds the stores' own checksums against each other instead of reading.
     pub verify_stored: bool,
+    /// What requests cost.
+    pub prices: Prices,
     /// Where finished objects are recorded.
     pub state: Option<Location>,
     /// Where the report goes.
@@ -181,6 +184,7 @@ impl Config {
             manifest: args.manifest,
             versions: args.versions,
             verify_stored: args.verify_stored,
+            prices: args.prices.unwrap_or_default(),
             state: args.state,
             report: args.common.report.map(|location| shard.map_or(location.clone(), |shard| shard.place(location))),
             report_store,

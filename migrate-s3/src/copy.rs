@@ -22,6 +22,7 @@ use crate::listing::Entry;
 use crate::metadata::{self, Head, Metadata, Tags};
 use crate::multipart;
 use crate::read::{Wanted, read};
+use crate::reread::reread;
 use crate::store::Store;
 
 /// Objects above this size are copied in parts. Twice the smallest part, so that there are always two.
@@ -365,20 +366,6 @@ impl Upload<'_> {
             _ => Err(occupied()),
         }
     }
-}
-
-/// Reads the target's object back and compares it with what was read from the source.
-pub async fn reread(route: &Route, key: &Key, size: u64, proved: &mut Proved, errand: &Errand) -> Result<(), Error> {
-    let mut hasher = ContentHasher::new(EtagPlan::None);
-    let wanted = Wanted { key, etag: &proved.target_etag, size, version_id: proved.target_version_id.as_deref() };
-    read(&route.target, wanted, 0..size, errand, &mut |chunk: &[u8]| hasher.update(chunk)).await?;
-    let sha256 = hasher.finish().sha256;
-    if Some(sha256) != proved.sha256 {
-        return Err(damaged(&route.target, key, "what the target returns is not what was sent"));
-    }
-    proved.target_sha256 = Some(sha256);
-    proved.proof = ProofLevel::Reread;
-    Ok(())
 }
 
 /// See [`Error::Damaged`].

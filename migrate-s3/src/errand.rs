@@ -19,6 +19,8 @@ pub struct Errand {
     retries: AtomicU32,
     /// Whether an object must not be written twice although nobody would see the difference but the one who counts versions.
     writes_once: bool,
+    /// Whether the object comes from a list that is older than the run.
+    of_list: bool,
     /// Takes lines for the journal, where there is one.
     pub journal: Option<mpsc::Sender<String>>,
 }
@@ -26,7 +28,7 @@ pub struct Errand {
 impl Errand {
     /// A piece of work that ends early when `stop` is cancelled.
     pub fn new(stop: CancellationToken) -> Self {
-        Self { stop, retries: AtomicU32::new(0), writes_once: false, journal: None }
+        Self { stop, retries: AtomicU32::new(0), writes_once: false, of_list: false, journal: None }
     }
 
     /// The same with lines for the journal going to `journal`.
@@ -39,6 +41,17 @@ impl Errand {
     #[must_use]
     pub fn writing_once(self) -> Self {
         Self { writes_once: true, ..self }
+    }
+
+    /// The same for an object that an older list names: that it is gone by now is no failure.
+    #[must_use]
+    pub fn of_list(self) -> Self {
+        Self { of_list: true, ..self }
+    }
+
+    /// Whether the object may have gone away without anything being wrong.
+    pub fn may_be_gone(&self) -> bool {
+        self.of_list
     }
 
     /// Whether a failure that may pass is looked into by whoever made this errand.

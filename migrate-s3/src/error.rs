@@ -232,6 +232,13 @@ impl Error {
         matches!(self, Self::Request { failure, .. } if failure.status == Some(200) && failure.code.is_none())
     }
 
+    /// Whether the store refuses what it was sent, whoever sends it and however often.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Request { failure, .. }
+            if failure.status.is_some_and(|status| (400..500).contains(&status))
+                && !matches!(failure.kind, FailureKind::Throttled | FailureKind::Server))
+    }
+
     /// Whether we may not do this.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Request { failure, .. } if failure.kind == FailureKind::AccessDenied)
@@ -300,6 +307,9 @@ impl OperatorError for Error {
                 "this store does not list as S3 does; migrate its top-level prefixes one by one, or from another store"
             }
             Self::ListingBroken { .. } => "ask the owner of the store; its listing cannot be relied upon",
+            Self::Changed { place, .. } if place.starts_with("target ") => {
+                "stop other writes to the target, then run the same command again"
+            }
             Self::Changed { .. } => "stop writes to the source, then run the same command again",
             Self::Damaged { .. } | Self::Body { .. } => {
                 "run the same command again; if it stays, read the object by hand"
@@ -311,7 +321,8 @@ impl OperatorError for Error {
             Self::Occupied { .. } => "find out who else writes to the target; --overwrite replaces what is there",
             Self::State { .. } => "check the place and the rights on it, or give another --state",
             Self::Manifest { .. } => {
-                "give the manifest.json of an S3 Inventory in CSV, or a CSV of bucket,key, of the source's bucket"
+                "give the manifest.json of an S3 Inventory whose output format is CSV, or a CSV of bucket,key, of the source's \
+                 bucket; without --manifest the bucket is listed"
             }
             Self::Merge { .. } => "run the shares that are missing, all of them on the same source, then merge again",
             Self::Report(error) => return error.hint(),

@@ -106,7 +106,11 @@ impl Reader<'_> {
         if !wanted.etag.is_empty() && !head.etag.is_empty() && head.etag != wanted.etag {
             return Err(wanted.changed(store, "its ETag is another one, and the store ignored If-Match"));
         }
-        self.check_extent(output.content_length, output.content_range.as_deref(), is_whole)?;
+        let extent = self.check_extent(output.content_length, output.content_range.as_deref(), is_whole);
+        if extent.is_err() && !wanted.etag.is_empty() && head.etag.is_empty() {
+            return Err(wanted.broken(store, "the answer is not about the object: another length, and no ETag"));
+        }
+        extent?;
         self.head.get_or_insert(head);
         let mut body = output.body;
         loop {

@@ -109,6 +109,8 @@ pub struct Ledger {
     writer: Option<Writer>,
     allow_extra: bool,
     failures_in_a_row: u32,
+    /// Whether an object was read in this run: then rights that lack are those of other objects.
+    has_read: bool,
     failed_rows: Option<FailedRows>,
 }
 
@@ -127,6 +129,7 @@ impl Ledger {
             writer,
             allow_extra: config.allow_extra,
             failures_in_a_row: 0,
+            has_read: false,
             failed_rows,
         }
     }
@@ -234,10 +237,12 @@ impl Ledger {
     fn watch(&mut self, record: &Record) -> Result<(), Error> {
         let Some(failure) = &record.failure else {
             self.failures_in_a_row = 0;
+            self.has_read |= is_new(record);
             return Ok(());
         };
         let transient = failure.class == Class::Transient;
-        if !transient && !failure.is_denied {
+        // What is denied ends the run where everything is; a folder of another owner is no reason to leave the rest.
+        if !transient && (!failure.is_denied || self.has_read) {
             return Ok(());
         }
         self.failures_in_a_row += 1;
@@ -280,13 +285,18 @@ fn manifest_line<'a>(record: &'a Record, bucket: Option<&'a str>) -> ManifestLin
     }
 }
 
+/// Whether the object was read by this run; what is known of it otherwise comes from the journal.
+fn is_new(record: &Record) -> bool {
+    let was_read = |proved: &Proved| proved.target_checksum.is_some() || proved.target_sha256.is_some();
+    record.proved.as_ref().is_some_and(was_read)
+}
+
 /// What is proved to be on the target goes into the journal, unless it came from there.
 fn journal_line(record: &Record) -> Option<String> {
     let proved = record.proved.as_ref()?;
-    let is_new = proved.target_checksum.is_some() || proved.target_sha256.is_some();
     let sha256 = proved.sha256?;
     let is_done = matches!(record.state, ItemState::Copied | ItemState::Equal) && record.findings.is_empty();
-    (is_done && is_new).then(|| {
+    (is_done && is_new(record)).then(|| {
         let checksum = proved.target_checksum.as_deref();
         journal::line(&record.entry, &proved.target_etag, sha256, checksum, proved.proof)
     })

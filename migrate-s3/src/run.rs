@@ -107,9 +107,10 @@ async fn pass(
 ) -> Result<(), Error> {
     let errand = Errand::new(stop.clone());
     let allow_extra = config.allow_extra || config.delete_max.is_some();
-    let intent = Intent { mode: config.mode, policy, allow_extra, versions: config.versions };
+    let has_state = config.state.is_some();
+    let intent = Intent { mode: config.mode, policy, allow_extra, versions: config.versions, has_state };
     books.progress.begin_phase("preflight", None, None);
-    let looked = preflight(&route, intent, &memory, &errand).await;
+    let looked = preflight(&route, intent, config.manifest.as_ref(), &memory, &errand).await;
     books.checks.extend(looked.checks);
     let share = Share::of(config.shard);
     let pass = Pass { config, leg, route, policy, share, stop };
@@ -181,7 +182,7 @@ impl Pass<'_> {
         books.progress.begin_phase("list", None, None);
         let mut tasks = TaskSet::new(self.stop);
         let mut planner = self.planner(&mut tasks, memory);
-        let mut census = Census::default();
+        let mut census = Census::at(self.config.prices);
         // Objects of a manifest, each looked up by itself.
         let mut rows = FuturesUnordered::new();
         while let Some(work) = planner.next().await {

@@ -12,6 +12,8 @@ use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{ConfigBag, Intercept, ResponseChecksumValidation, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::PutObjectOutput;
+use aws_sdk_s3::operation::upload_part::UploadPartOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use common::aws::{FailureKind, RequestFailure, SideOptions};
@@ -33,6 +35,9 @@ const COMPLETION_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The one operation that takes its time.
 const COMPLETION: &str = "CompleteMultipartUpload";
+
+/// How often a request is made whose answer, a success, cannot be understood.
+const UNREADABLE_ATTEMPTS: u32 = 3;
 
 /// Which side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +206,8 @@ impl Store {
             drop(slot);
             match outcome {
                 Err(error) if errand.must_look_first(operation, &error) => return Err(error),
+                // A store that always answers so is another kind of store: no need for much patience.
+                Err(error) if error.is_unreadable() && attempts >= UNREADABLE_ATTEMPTS => return Err(error),
                 Err(error) if errand.again(&mut attempts, &error).await => {}
                 outcome => return outcome,
             }
@@ -218,6 +225,7 @@ impl Store {
         send: impl Fn(ByteStream) -> F,
     ) -> Result<T, Error>
     where
+        T: Named,
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Result<T, SdkError<E>>>,
     {
@@ -226,7 +234,7 @@ impl Store {
             let slot = self.limits.begin().await;
             let (body, watch) = upload::watched(body.clone());
             let answer = tokio::select! {
-                answer = send(body) => answer.map_err(|error| RequestFailure::new(&error)),
+                answer = send(body) => answer.map_err(|error| RequestFailure::new(&error)).and_then(named),
                 stalled = watch.stalled() => Err(timeout(stalled)),
             };
             drop(slot);
@@ -288,6 +296,34 @@ impl Intercept for ExpectedOwner {
         context.request_mut().headers_mut().try_insert("x-amz-expected-bucket-owner", self.0.clone())?;
         Ok(())
     }
+}
+
+/// An answer to something that was written: it names what is there now.
+pub trait Named {
+    /// Its ETag.
+    fn etag(&self) -> Option<&str>;
+}
+
+impl Named for PutObjectOutput {
+    fn etag(&self) -> Option<&str> {
+        self.e_tag()
+    }
+}
+
+impl Named for UploadPartOutput {
+    fn etag(&self) -> Option<&str> {
+        self.e_tag()
+    }
+}
+
+/// The SDK does not read what comes with the 200 of these; an error in it, or a proxy's page, shows by the ETag that lacks.
+fn named<T: Named>(output: T) -> Result<T, RequestFailure> {
+    if output.etag().is_some_and(|etag| !etag.is_empty()) {
+        return Ok(output);
+    }
+    let message = "the service agreed, and its answer names no ETag".into();
+    let (kind, status) = (FailureKind::Server, Some(200));
+    Err(RequestFailure { kind, code: None, status, message, request_id: None, region: None })
 }
 
 fn timeout(message: String) -> RequestFailure {

@@ -15,6 +15,7 @@ use crate::copy::{Proved, Route, copy};
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::listing::Entry;
+use crate::manifest;
 use crate::metadata;
 use crate::plan::Step;
 use crate::record::{Failure, Record};
@@ -55,10 +56,19 @@ pub async fn perform(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Re
     };
     let outcome = match attempt(route, step, errand).await {
         Err(error) if error.is_of_side() => return Err(error),
+        Err(Error::Changed { .. }) if errand.may_be_gone() && is_gone(route, &entry, errand).await => {
+            Outcome { remark: Some(manifest::GONE.into()), ..Outcome::of_state(ItemState::Skipped) }
+        }
         Err(error) => failed(&entry, &error, errand.is_looked_into()),
         Ok(outcome) => outcome,
     };
     Ok(record(entry, target_etag, outcome, errand))
+}
+
+/// Whether the source no longer has the object.
+async fn is_gone(route: &Route, entry: &Entry, errand: &Errand) -> bool {
+    let head = metadata::head(&route.source, &entry.key, entry.version_id(), errand).await;
+    head.is_err_and(|error| error.is_not_found())
 }
 
 /// The record of an object that could not even be looked up.
@@ -83,13 +93,7 @@ fn record(entry: Entry, target_etag: String, outcome: Outcome, errand: &Errand) 
 async fn attempt(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result<Outcome, Error> {
     match step {
         Step::Copy { source, may_replace } => copied(route, source, may_replace, errand).await,
-        Step::Compare { source, target, may_replace } => {
-            let proved = compare(route, &source, &target, Depth::Stored, errand).await?;
-            if may_replace && Verdict::over(&proved.findings) == Verdict::Different {
-                return copied(route, source, true, errand).await;
-            }
-            Ok(Outcome::of_proved(ItemState::Equal, proved))
-        }
+        Step::Compare { source, target, may_replace } => compared(route, source, target, may_replace, errand).await,
         Step::Verify { source, target } if source.size != target.size => Ok(size_differs(&source, &target)),
         Step::Verify { source, target } => {
             Ok(Outcome::of_proved(ItemState::Equal, compare(route, &source, &target, route.depth, errand).await?))
@@ -136,7 +140,7 @@ async fn attempt(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result
 /// Copies; where the source's object has changed since it was listed, once more as it is now.
 async fn copied(route: &Arc<Route>, source: Entry, may_replace: bool, errand: &Arc<Errand>) -> Result<Outcome, Error> {
     match copy(route, &source, may_replace, errand).await {
-        Err(Error::Changed { what, .. }) => {
+        Err(Error::Changed { place, what, .. }) if place == route.source.place() => {
             tracing::info!(key = %source.key, what, "changed since it was listed; copying it as it is now");
             let now = listed_now(route, &source, errand).await?;
             let proved = copy(route, &now, may_replace, errand).await?;
@@ -145,6 +149,37 @@ async fn copied(route: &Arc<Route>, source: Entry, may_replace: bool, errand: &A
         }
         outcome => Ok(Outcome::of_proved(ItemState::Copied, outcome?)),
     }
+}
+
+/// Compares, and copies what differs where that is allowed; where the source's object has changed since it was listed, once
+/// more as it is now.
+async fn compared(
+    route: &Arc<Route>,
+    listed: Entry,
+    target: Entry,
+    may_replace: bool,
+    errand: &Arc<Errand>,
+) -> Result<Outcome, Error> {
+    let (source, compared) = match compare(route, &listed, &target, Depth::Stored, errand).await {
+        Err(Error::Changed { place, what, .. }) if place == route.source.place() => {
+            tracing::info!(key = %listed.key, what, "changed since it was listed; comparing it as it is now");
+            let now = listed_now(route, &listed, errand).await?;
+            if now.size != target.size && !may_replace {
+                return Ok(Outcome { source: Some(now.clone()), ..size_differs(&now, &target) });
+            }
+            if now.size != target.size {
+                return copied(route, now, true, errand).await;
+            }
+            let compared = compare(route, &now, &target, Depth::Stored, errand).await;
+            (now, compared)
+        }
+        compared => (listed, compared),
+    };
+    let proved = compared?;
+    if may_replace && Verdict::over(&proved.findings) == Verdict::Different {
+        return copied(route, source, true, errand).await;
+    }
+    Ok(Outcome { source: Some(source), ..Outcome::of_proved(ItemState::Equal, proved) })
 }
 
 /// What a listing would say of `source` now; a version stays the same or goes.

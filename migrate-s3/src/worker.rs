@@ -51,7 +51,7 @@ impl Worker {
     pub async fn run(self) -> Result<(), Error> {
         while let Some(work) = self.claim().await {
             let then = match work {
-                Work::One(step) => self.carry_out(*step, None).await?,
+                Work::One(step) => self.carry_out(*step, self.errand(), None).await?,
                 Work::Row(row, terms) => self.row(*row, &terms).await?,
                 Work::Versions { key, steps, on_target } => self.versions(Chain::new(key, on_target), steps).await?,
             };
@@ -73,7 +73,7 @@ impl Worker {
             () = self.out_of_grace() => return Ok(Then::Stop),
         };
         match step {
-            Ok(step) => self.carry_out(step, None).await,
+            Ok(step) => self.carry_out(step, self.errand().of_list(), None).await,
             Err(Error::GivenUp) => Ok(Then::Stop),
             Err(error) if error.is_of_side() => Err(error),
             Err(error) => Ok(self.hand_over(failure(entry, &error, &errand), start_ms).await),
@@ -86,18 +86,21 @@ impl Worker {
             if self.stop.is_cancelled() {
                 return Ok(Then::Stop);
             }
-            if let Then::Stop = self.carry_out(step, Some(&mut chain)).await? {
+            if let Then::Stop = self.carry_out(step, self.errand().writing_once(), Some(&mut chain)).await? {
                 return Ok(Then::Stop);
             }
         }
         Ok(Then::GoOn)
     }
 
-    async fn carry_out(&self, step: Step, chain: Option<&mut Chain>) -> Result<Then, Error> {
+    fn errand(&self) -> Errand {
+        Errand::new(self.stop.clone()).noting(self.journal.clone())
+    }
+
+    async fn carry_out(&self, step: Step, errand: Errand, chain: Option<&mut Chain>) -> Result<Then, Error> {
         let start_ms = self.elapsed_ms();
         let _shown = self.route.progress.working_on(step.entry().key.to_string());
-        let errand = Errand::new(self.stop.clone()).noting(self.journal.clone());
-        let errand = Arc::new(if chain.is_some() { errand.writing_once() } else { errand });
+        let errand = Arc::new(errand);
         let working = async {
             match chain {
                 Some(chain) => chain.perform(&self.route, step, &errand).await,

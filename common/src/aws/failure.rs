@@ -165,8 +165,13 @@ impl RequestFailure {
     fn of_answer(error: &impl ProvideErrorMetadata, response: &HttpResponse) -> Self {
         let header = |name: &str| response.headers().get(name).map(str::to_owned);
         let status = response.status().as_u16();
-        let code = error.code().map(str::to_owned);
-        let message = error.message().unwrap_or_else(|| words_for(status)).to_owned();
+        // A success that the SDK takes for a failure is one whose document is not the one that was asked for; some
+        // services say 200 and send an error.
+        let document = response.body().bytes().filter(|_| response.status().is_success() && error.code().is_none());
+        let within = |name| document.and_then(|document| text_within(document, name));
+        let code = error.code().map(str::to_owned).or_else(|| within("Code"));
+        let message = error.message().map(str::to_owned).or_else(|| within("Message"));
+        let message = message.unwrap_or_else(|| words_for(status).to_owned());
         Self {
             kind: kind_of_code(code.as_deref().unwrap_or_default(), status),
             code,
@@ -189,7 +194,9 @@ fn kind_of_code(code: &str, status: u16) -> FailureKind {
         }
         (code, _) if code.contains("Throttl") => FailureKind::Throttled,
         ("RequestTimeout" | "InternalError" | "ServiceUnavailable" | "InternalFailure" | "ServerException", _)
-        | (_, 408 | 500 | 502 | 503 | 504) => FailureKind::Server,
+        | (_, 408 | 500 | 502 | 503 | 504)
+        // It agreed, and what came with it cannot be read: torn, or not its own.
+        | ("", 200..=299) => FailureKind::Server,
         (
             "InvalidAccessKeyId"
             | "SignatureDoesNotMatch"
@@ -206,6 +213,8 @@ fn kind_of_code(code: &str, status: u16) -> FailureKind {
         )
         | (_, 401) => FailureKind::Credentials,
         ("RequestTimeTooSkewed", _) => FailureKind::Clock,
+        // Archived: a matter of this object and not of rights, whatever the status.
+        ("InvalidObjectState", _) => FailureKind::Other,
         (
             "PermanentRedirect"
             | "TemporaryRedirect"
@@ -228,8 +237,17 @@ fn words_for(status: u16) -> &'static str {
         403 => "access denied",
         404 => "not found",
         412 => "it has changed meanwhile",
+        200..=299 => "the service agreed, and its answer cannot be understood",
         _ => "the service gave no reason",
     }
+}
+
+/// The text of the first element `name` of an error document.
+fn text_within(document: &[u8], name: &str) -> Option<String> {
+    let document = std::str::from_utf8(document).ok().filter(|document| document.contains("<Error"))?;
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    (!text.is_empty() && text.len() < 1_000).then(|| text.to_owned())
 }
 
 /// The kind of a failure without an answer, from what its causes are.
@@ -286,10 +304,23 @@ mod tests {
             ("", 301, FailureKind::WrongRegion),
             ("NoSuchBucket", 404, FailureKind::NotFound),
             ("PreconditionFailed", 412, FailureKind::Other),
+            ("InvalidObjectState", 403, FailureKind::Other),
+            ("InternalError", 200, FailureKind::Server),
+            ("", 200, FailureKind::Server),
         ];
         for (code, status, kind) in cases {
             assert_eq!(kind_of_code(code, status), kind, "{code} {status}");
         }
+    }
+
+    #[test]
+    fn an_error_within_a_success_is_read() {
+        let document = b"<?xml?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>";
+        assert_eq!(text_within(document, "Code").as_deref(), Some("SlowDown"));
+        assert_eq!(text_within(document, "Message").as_deref(), Some("Reduce your request rate."));
+        assert_eq!(text_within(document, "Region"), None);
+        assert_eq!(text_within(b"<html><Code>x</Code>", "Code"), None);
+        assert_eq!(text_within(b"<Error><Code>x", "Code"), None);
     }
 
     #[test]

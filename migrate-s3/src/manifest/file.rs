@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use common::aws::SideOptions;
 use common::location::BucketUrl;
 use flate2::write::MultiGzDecoder;
+use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
@@ -36,6 +37,8 @@ const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 pub(super) struct Plan {
     pub(super) files: Vec<File>,
     pub(super) schema: Vec<Column>,
+    /// When the inventory was made.
+    pub(super) made_at: Option<Timestamp>,
 }
 
 /// A file of a list.
@@ -59,6 +62,8 @@ struct Inventory {
     destination_bucket: String,
     file_format: String,
     file_schema: String,
+    /// Milliseconds since 1970, as text.
+    creation_timestamp: Option<String>,
     files: Vec<InventoryFile>,
 }
 
@@ -81,11 +86,14 @@ impl Plan {
             Place::File(path) => File::new(At::Disk(path.clone()), &name, None),
             Place::Object { bucket, key } => File::new(object(bucket, key, side, errand).await?, &name, None),
         };
+        let wrong = |what: String| Error::Manifest { place: name.clone(), what };
+        if let Some(other) = ["parquet", "orc"].into_iter().find(|other| has_extension(&name, other)) {
+            return Err(wrong(format!("it is {}, and only CSV is understood", other.to_uppercase())));
+        }
         if !has_extension(&name, "json") {
-            return Ok(Self { files: vec![first], schema: BATCH.to_vec() });
+            return Ok(Self { files: vec![first], schema: BATCH.to_vec(), made_at: None });
         }
         let text = first.whole(&name, errand).await?;
-        let wrong = |what: String| Error::Manifest { place: name.clone(), what };
         let inventory: Inventory = serde_json::from_slice(&text)
             .map_err(|error| wrong(format!("it is no inventory's manifest.json: {error}")))?;
         if inventory.source_bucket != source.bucket {
@@ -110,7 +118,9 @@ impl Plan {
             };
             files.push(File::new(at, &key, md5));
         }
-        Ok(Self { files, schema: schema(&inventory.file_schema) })
+        let made_at =
+            inventory.creation_timestamp.and_then(|text| Timestamp::from_millisecond(text.parse().ok()?).ok());
+        Ok(Self { files, schema: schema(&inventory.file_schema), made_at })
     }
 }
 

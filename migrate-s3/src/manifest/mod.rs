@@ -16,6 +16,7 @@ use common::aws::SideOptions;
 use common::location::BucketUrl;
 use common::settings::SettingError;
 use common::tasks::TaskSet;
+use jiff::Timestamp;
 
 use crate::copy::Route;
 use crate::errand::Errand;
@@ -29,6 +30,9 @@ use file::{Lines, Plan};
 
 /// Rows given out at a time.
 const BATCH: usize = 1000;
+
+/// Why an object of a list is left behind that is not there any more.
+pub const GONE: &str = "the source no longer has it";
 
 /// Where a list is: a file here or an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +100,12 @@ pub fn start(place: &Place, side: &SideOptions, source: &BucketUrl, tasks: &mut 
     Listing::of(tasks, |producer| async move { produce(&place, &side, &source, &producer).await })
 }
 
+/// Whether the list at `place` can be begun with, and when it was made, where it says so. A list of names is as good as the day.
+pub async fn made_at(place: &Place, route: &Route, errand: &Errand) -> Result<Option<Timestamp>, Error> {
+    let plan = Plan::open(place, route.target.options(), route.source.url(), errand).await?;
+    Ok(plan.made_at)
+}
+
 async fn produce(place: &Place, side: &SideOptions, source: &BucketUrl, producer: &Producer<Row>) -> Result<(), Error> {
     let plan = Plan::open(place, side, source, &producer.errand).await?;
     let mut batch = Vec::new();
@@ -122,7 +132,7 @@ pub async fn resolve(route: &Route, terms: &Terms, row: Row, errand: &Errand) ->
         Row::Described(source) => source,
         Row::Named(source) => match metadata::head(&route.source, &source.key, source.version_id(), errand).await {
             Ok(head) => Entry { size: head.size, etag: head.etag, last_modified: head.last_modified, ..source },
-            Err(error) if error.is_not_found() => return Ok(Step::Left { source, why: "the source no longer has it" }),
+            Err(error) if error.is_not_found() => return Ok(Step::Left { source, why: GONE }),
             Err(error) => return Err(error),
         },
     };

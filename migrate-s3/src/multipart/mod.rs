@@ -10,15 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use common::finding::ProofLevel;
 use common::tasks::TaskSet;
+use futures::FutureExt as _;
 
 use crate::copy::{
-    DAMAGED_READS_MAX, Proved, Route, Word, carried_tags, damaged, etag_plan, lost_metadata, reread, source_word,
+    DAMAGED_READS_MAX, Proved, Route, Word, carried_tags, damaged, etag_plan, lost_metadata, source_word,
 };
 use crate::digest::{self, ContentHasher, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::lenient;
 use crate::listing::Entry;
 use crate::metadata::{self, Head, Tags};
+use crate::reread::reread;
 use crate::sequence::Sequence;
 
 mod leftovers;
@@ -143,7 +146,7 @@ impl Upload {
                     .set_checksum_algorithm(checksums.then_some(ChecksumAlgorithm::Crc64Nvme))
                     .set_checksum_type(checksums.then_some(ChecksumType::FullObject));
                 let request = head.metadata.apply_to_multipart(request, tags).customize();
-                request.mutate_request(head.metadata.expires()).send()
+                request.mutate_request(head.metadata.expires()).send().map(lenient::created)
             })
             .await?;
         let id = output.upload_id.unwrap_or_default();
@@ -310,6 +313,7 @@ impl Upload {
                     .set_mpu_object_size(size)
                     .set_if_none_match(is_conditional.then(|| "*".to_owned()))
                     .send()
+                    .map(lenient::completed)
             })
             .await?;
         let etag = output.e_tag.unwrap_or_default().trim_matches('"').to_owned();

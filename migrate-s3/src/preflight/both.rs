@@ -45,7 +45,12 @@ pub(super) fn check(
     refuse(different, intent.policy.overwrite, "which has another size on the source", flag);
     if extra.is_none() && different.is_none() {
         let detail = format!("{} looked at have the source's keys and sizes", units::counted(seen, "object"));
-        findings.add(Check::pass(name, detail));
+        findings.add(if intent.has_state || seen == 0 {
+            Check::pass(name, detail)
+        } else {
+            let fix = "nothing to do; with --state, given to the first run too, what it has proved is not read again";
+            Check::warn(name, format!("{detail}; without --state, each of them is read on the source again"), fix)
+        });
     }
 }
 

@@ -4,6 +4,7 @@
 //! the target and aborts it, which creates no object. Called by `run`.
 
 mod both;
+mod list;
 mod policy;
 mod source;
 mod target;
@@ -19,6 +20,7 @@ use crate::errand::Errand;
 use crate::error::Error;
 use crate::journal::Memory;
 use crate::listing::{self, Page};
+use crate::manifest::Place;
 use crate::plan::Policy;
 use crate::store::Store;
 
@@ -35,6 +37,8 @@ pub struct Intent {
     pub allow_extra: bool,
     /// Whether all versions are migrated.
     pub versions: bool,
+    /// Whether there is a journal.
+    pub has_state: bool,
 }
 
 /// The checks so far and whether one of them stands in the way.
@@ -79,10 +83,19 @@ pub struct Looked {
     pub outcome: Result<(), Error>,
 }
 
-/// Looks at both ends.
-pub async fn preflight(route: &Route, intent: Intent, memory: &Memory, errand: &Errand) -> Looked {
+/// Looks at both ends, and at the list that is migrated by, where there is one.
+pub async fn preflight(
+    route: &Route,
+    intent: Intent,
+    list: Option<&Place>,
+    memory: &Memory,
+    errand: &Errand,
+) -> Looked {
     let mut findings = Findings::default();
-    let can_list = look(route, intent, memory, errand, &mut findings).await;
+    let mut can_list = look(route, intent, memory, errand, &mut findings).await;
+    if let Some(list) = list {
+        can_list &= list::check(list, route, errand, &mut findings).await;
+    }
     let failed: Vec<&Check> = findings.failed().collect();
     let outcome = if failed.is_empty() {
         Ok(())

@@ -8,6 +8,7 @@ use common::error::sentence;
 use common::report::Check;
 use common::settings::Mode;
 use common::units;
+use futures::FutureExt as _;
 
 use super::{Findings, fix};
 use crate::copy::Route;
@@ -15,11 +16,15 @@ use crate::digest;
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::Key;
+use crate::lenient;
 use crate::multipart;
 use crate::store::Store;
 
 /// What the keys of probes begin with. One that a killed run left behind is ours whoever began it.
 const PROBE: &str = ".migrate-s3-probe-";
+
+/// How often a part with a wrong checksum is tried, where the answer is about something else.
+const WRONG_PART_ATTEMPTS: u32 = 4;
 
 /// Checks the target. Only a migration tries to write.
 pub(super) async fn check(route: &Route, mode: Mode, errand: &Errand, findings: &mut Findings) {
@@ -51,26 +56,40 @@ async fn probe(route: &Route, errand: &Errand, findings: &mut Findings) {
     }
     match outcome {
         Err(error) => findings.fail(name.into(), &error),
-        Ok(keeps_checksums) => {
+        Ok(kept) => {
             findings.add(Check::pass(
                 name,
                 "a multipart upload was begun, given a part and aborted; nothing is left of it",
             ));
-            if keeps_checksums {
-                let detail = "it validated and returned the part's CRC-64/NVME";
-                findings.add(Check::pass("target keeps checksums", detail));
-            } else {
-                route.capabilities.without_checksums();
-                let detail = "it did not return the checksum that it was sent";
-                let fix = "nothing to do: every object is read back and compared, which takes about twice as long";
-                findings.add(Check::warn("target keeps checksums", detail, fix));
-            }
+            let name = "target keeps checksums";
+            let detail = match kept {
+                Kept::Validated => {
+                    let detail = "it returned the part's CRC-64/NVME, and refused a part with another one";
+                    return findings.add(Check::pass(name, detail));
+                }
+                Kept::Echoed => "it takes a part whose checksum is wrong, so what it returns proves nothing",
+                Kept::Not => "it did not return the checksum that it was sent",
+            };
+            route.capabilities.without_checksums();
+            let fix = "nothing to do: every object is read back and compared, which takes about twice as long";
+            findings.add(Check::warn(name, detail, fix));
         }
     }
 }
 
-/// Whether the target returned the checksum that the part was sent with.
-async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<bool, Error> {
+/// What a store does with a checksum that it is sent.
+#[derive(Clone, Copy)]
+enum Kept {
+    /// Holds it against the bytes and keeps it.
+    Validated,
+    /// Keeps it as it is.
+    Echoed,
+    /// Drops it.
+    Not,
+}
+
+/// What the target does with the checksum of a part.
+async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<Kept, Error> {
     let key = Key::from(format!("{PROBE}{}", uuid::Uuid::new_v4()).as_str());
     let full_key = target.full_key(&key)?;
     let begun = target
@@ -83,6 +102,7 @@ async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<
                 .set_checksum_algorithm(checksums.then_some(ChecksumAlgorithm::Crc64Nvme))
                 .set_checksum_type(checksums.then_some(ChecksumType::FullObject))
                 .send()
+                .map(lenient::created)
         })
         .await?;
     let id = begun.upload_id.unwrap_or_default();
@@ -102,13 +122,35 @@ async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<
                 .send()
         })
         .await;
+    let kept = match &part {
+        Ok(part) if part.checksum_crc64_nvme.as_ref() == Some(&checksum) => {
+            if refuses_wrong_part(target, &key, &id).await { Kept::Validated } else { Kept::Echoed }
+        }
+        _ => Kept::Not,
+    };
     // Aborted whatever came of the part; that it can be aborted is part of the probe.
     target
         .call("AbortMultipartUpload", Some(&key), errand, || {
             target.client().abort_multipart_upload().bucket(target.bucket()).key(&full_key).upload_id(&id).send()
         })
         .await?;
-    Ok(part?.checksum_crc64_nvme.is_some_and(|returned| returned == checksum))
+    part.map(|_| kept)
+}
+
+/// Whether the target refuses a part whose checksum is not that of its bytes. Without a clear answer it is held not to.
+async fn refuses_wrong_part(target: &Store, key: &Key, id: &str) -> bool {
+    let Ok(full_key) = target.full_key(key) else { return false };
+    for _ in 0..WRONG_PART_ATTEMPTS {
+        let request = target.client().upload_part().bucket(target.bucket()).key(&full_key).upload_id(id);
+        let request = request.part_number(2).body(ByteStream::from_static(b"migrate-s3 probe"));
+        let wrong = digest::crc64_base64(digest::crc64nvme(b"another content"));
+        match target.call_once("UploadPart", Some(key), request.checksum_crc64_nvme(wrong).send()).await {
+            Ok(_) => return false,
+            Err(error) if error.is_refusal() => return true,
+            Err(error) => tracing::debug!(%error, "the probe of a wrong checksum was not answered"),
+        }
+    }
+    false
 }
 
 /// Finds multipart uploads that an earlier start was killed over; each is aborted when its object's turn comes.
@@ -169,7 +211,9 @@ async fn lifecycle(target: &Store, errand: &Errand, findings: &mut Findings) {
             findings.add(Check::warn(name, detail, fix));
         }
         Err(error) if error.is_not_found() => findings.add(Check::pass(name, "there are none")),
-        Err(error) if error.is_unsupported() => findings.add(Check::pass(name, "the store has none")),
+        Err(error) if error.is_unsupported() || error.is_unreadable() => {
+            findings.add(Check::pass(name, "the store has none"));
+        }
         Err(error) => {
             let fix = "look at the bucket's rules by hand: one that expires objects would delete what is copied";
             findings.add(Check::warn(name, sentence(&error), fix));

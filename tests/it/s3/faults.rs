@@ -69,6 +69,115 @@ async fn a_completion_that_says_200_and_means_an_error_is_repeated() {
 }
 
 #[tokio::test]
+async fn answers_that_say_200_and_mean_an_error_are_repeated_wherever_they_come() {
+    let rule = |code: &str| FaultRule::new(Fault::ErrorWithStatus200(code.into()));
+    survives([
+        rule("SlowDown").bucket(SOURCE).on("ListObjectsV2").times(2),
+        rule("InternalError").bucket(TARGET).on("ListObjectsV2").times(2),
+        rule("InternalError").bucket(SOURCE).on("GetObject").key("key 2").times(3),
+        rule("InternalError").bucket(SOURCE).on("GetObject").key("large").skip(1).times(3),
+        rule("InternalError").bucket(TARGET).on("PutObject").key("key 3").times(3),
+        rule("InternalError").bucket(TARGET).on("CreateMultipartUpload").times(2),
+        rule("InternalError").bucket(TARGET).on("UploadPart").skip(3).times(3),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_stays_an_error_is_told_as_what_it_says() {
+    let estate = Estate::new().await;
+    estate.put("key", "content");
+    let rule = FaultRule::new(Fault::ErrorWithStatus200("InternalError".into()));
+    estate.server.inject(rule.bucket(TARGET).on("PutObject").key("key"));
+    let outcome = estate.migrate(4).await;
+    assert_totals(&outcome, [1, 0, 0, 1]);
+    assert!(outcome.stderr.contains("InternalError: A scripted fault"), "{outcome}");
+    assert!(!outcome.stderr.contains("changed since it was listed"), "the source did not move: {outcome}");
+    estate.server.clear_faults();
+    estate.server.inject(FaultRule::new(Fault::ErrorWithStatus200("InternalError".into())).on("ListObjectsV2"));
+    let outcome = estate.migrate(5).await;
+    assert!(outcome.stderr.contains("InternalError: A scripted fault"), "{outcome}");
+}
+
+#[tokio::test]
+async fn a_store_that_echoes_checksums_is_not_believed() {
+    // GIVEN a target that returns and keeps what checksum it is sent, whatever the bytes are
+    let estate = survives([FaultRule::new(Fault::EchoChecksums).bucket(TARGET)]).await;
+    // THEN every object was read back, but for the large one, whose checksum the store computed without being told
+    assert_eq!(estate.server.count(TARGET, "GetObject"), 10);
+    // AND an object that was changed there is not taken for equal by what the store says
+    estate.server.inject(FaultRule::new(Fault::EchoChecksums).bucket(TARGET));
+    estate.server.corrupt_byte(TARGET, "key 4", 2);
+    assert_totals(&estate.migrate(4).await, [11, 0, 10, 1]);
+}
+
+#[tokio::test]
+async fn a_completed_object_whose_etag_turns_out_another_one_is_read_back_as_it_is() {
+    // As `rclone serve s3` does it: no checksums, and an ETag in the answer to the completion that nobody sees again.
+    let rule = FaultRule::new(Fault::OtherEtag).bucket(TARGET).on("CompleteMultipartUpload");
+    let estate = survives([rule, FaultRule::new(Fault::IgnoreChecksums).bucket(TARGET)]).await;
+    assert_totals(&estate.migrate(0).await, [11, 0, 11, 0]);
+}
+
+#[tokio::test]
+async fn many_objects_that_cannot_be_read_do_not_end_the_run() {
+    // GIVEN more archived objects than a run has patience for failures, before and between the others
+    let estate = Estate::new().await;
+    for index in 0..100 {
+        estate.server.put(
+            SOURCE,
+            &format!("a-{index:03}"),
+            NewObject::new("x").header("x-amz-storage-class", "GLACIER"),
+        );
+        estate.put(&format!("b-{index:03}"), "x");
+    }
+    // WHEN it runs
+    let outcome = estate.migrate(4).await;
+    // THEN the others are there, and the archived ones are named
+    assert_totals(&outcome, [200, 100, 0, 100]);
+    assert_eq!(outcome.stderr.matches("InvalidObjectState").count(), 100, "{outcome}");
+    // AND likewise when rights are missing for a whole folder
+    let denied = FaultRule::fail(403, "AccessDenied").bucket(SOURCE).on("GetObject").skip(20).times(80);
+    let estate = Estate::new().await;
+    estate.server.inject(denied);
+    for index in 0..200 {
+        estate.put(&format!("{index:03}"), "x");
+    }
+    assert_totals(&run(&estate.program().env("JOBS", "1"), 4).await, [200, 120, 0, 80]);
+    // BUT where everything is denied, that is said soon
+    let estate = Estate::new().await;
+    estate.server.inject(FaultRule::fail(403, "AccessDenied").bucket(SOURCE).on("GetObject").skip(1));
+    for index in 0..500 {
+        estate.put(&format!("{index:03}"), "x");
+    }
+    let outcome = estate.migrate(1).await;
+    assert!(outcome.stderr.contains("in a row failed"), "{outcome}");
+    assert!(estate.server.count(SOURCE, "GetObject") < 200);
+}
+
+#[tokio::test]
+async fn what_changes_while_it_is_compared_is_compared_as_it_is_now() {
+    // GIVEN objects that are there already, two of which are overwritten between the listing and the reading
+    let estate = Estate::new().await;
+    for key in ["first", "moves", "moves longer"] {
+        estate.put(key, "as it was listed");
+    }
+    estate.migrate(0).await;
+    let delay = Fault::Delay(std::time::Duration::from_secs(3));
+    estate.server.inject(FaultRule::new(delay).bucket(SOURCE).on("GetObject").skip(1).times(1));
+    let mut running =
+        estate.program().env("OVERWRITE", "true").env("JOBS", "1").env("PROGRESS_INTERVAL", "1").spawn().await;
+    running.wait_for_stderr("\"copy\"").await;
+    estate.put("moves", "As it was Listed");
+    estate.put("moves longer", "as it is now, longer");
+    // WHEN, THEN both arrive as they are
+    let outcome = running.wait().await;
+    outcome.assert_code(0);
+    assert_totals(&outcome, [3, 2, 1, 0]);
+    estate.assert_same();
+}
+
+#[tokio::test]
 async fn wrong_ranges_are_not_believed() {
     let rule = FaultRule::new(Fault::ContentRange("bytes 0-8388607/12345678".into()));
     survives([rule.bucket(SOURCE).on("GetObject").key("large").skip(1).times(2)]).await;

@@ -67,10 +67,17 @@ async fn an_inventory_is_migrated_counted_and_verified() {
     let counted = run(&program.clone().arg("--dry-run"), 0).await;
     assert_eq!(total(&counted, "listed"), 32);
     let listed = estate.server.count(SOURCE, "ListObjectsV2");
-    let first = run(&program, 4).await;
+    let report = directory.path().join("report");
+    let first = run(&program.clone().env("REPORT", report.to_str().unwrap()), 0).await;
     // THEN it is there; the one that is gone is named; nothing else was copied, and the source's bucket was not listed
-    assert_totals(&first, [32, 31, 0, 1]);
-    assert!(first.stderr.contains("gone"), "{first}");
+    assert_totals(&first, [32, 31, 0, 0]);
+    let told: serde_json::Value = serde_json::from_slice(&std::fs::read(report.join("report.json")).unwrap()).unwrap();
+    let gone = told["items"].as_array().unwrap().iter().find(|item| item["name"] == "gone").unwrap();
+    assert_eq!((&gone["state"], &gone["remark"]), (&json!("skipped"), &json!("the source no longer has it")));
+    // AND that the list is of last year was said beforehand
+    let checks = told["preflight"].as_array().unwrap();
+    let age = checks.iter().find(|check| check["name"] == "manifest").unwrap();
+    assert!(age["outcome"] == "warn" && age["detail"].as_str().unwrap().contains("2025-11-21T04:00:00Z"), "{age}");
     assert_eq!(estate.server.get(TARGET, "new"), None);
     assert!(estate.server.count(SOURCE, "ListObjectsV2") - listed <= 2, "but for preflight's look");
     estate.server.remove(SOURCE, "new");
@@ -78,6 +85,24 @@ async fn an_inventory_is_migrated_counted_and_verified() {
     inventory(&estate, directory.path(), &estate.server.keys(SOURCE));
     assert_totals(&run(&program, 0).await, [31, 0, 31, 0]);
     assert_totals(&run(&program.arg("--verify"), 0).await, [31, 0, 31, 0]);
+}
+
+#[tokio::test]
+async fn an_inventory_in_another_form_is_refused_before_anything_is_changed() {
+    let estate = estate().await;
+    let directory = tempfile::tempdir().unwrap();
+    inventory(&estate, directory.path(), &estate.server.keys(SOURCE));
+    let place = directory.path().join("manifest.json");
+    let manifest = std::fs::read_to_string(&place).unwrap();
+    std::fs::write(&place, manifest.replace("\"CSV\"", "\"Parquet\"")).unwrap();
+    for (place, word) in [(place.to_str().unwrap(), "Parquet"), ("/data/3f2a.orc", "ORC")] {
+        for mode in [None, Some("--dry-run")] {
+            let outcome = run(&estate.program().args(["--manifest", place]).args(mode), 3).await;
+            assert!(outcome.stderr.contains(&format!("{word}, and only CSV is understood")), "{outcome}");
+            assert!(outcome.stderr.contains("whose output format is CSV"), "{outcome}");
+        }
+    }
+    assert!(estate.server.keys(TARGET).is_empty());
 }
 
 #[tokio::test]

@@ -38,6 +38,10 @@ pub enum Fault {
     ErrorWithStatus200(String),
     /// Take no notice of checksum headers: validate nothing, store nothing, return nothing.
     IgnoreChecksums,
+    /// Return and keep the checksums that come in headers without looking at the bytes.
+    EchoChecksums,
+    /// Answer a completion with an ETag that is not the object's, and without a checksum.
+    OtherEtag,
     /// Take no notice of `If-Match` and `If-None-Match`.
     IgnoreConditions,
     /// Know no tags: every tagging operation and every `x-amz-tagging` header is `NotImplemented`.

@@ -105,7 +105,8 @@ pub(super) async fn upload_part(
     store: &Store,
     request: S3Request<dto::UploadPartInput>,
 ) -> S3Result<S3Response<dto::UploadPartOutput>> {
-    let ignore_checksums = verdict_of(&request).is(&Fault::IgnoreChecksums);
+    let verdict = verdict_of(&request);
+    let ignore_checksums = verdict.is(&Fault::IgnoreChecksums);
     let input = request.input;
     check_part_number(input.part_number)?;
     let asked = store.bucket(&input.bucket, |bucket| Ok(bucket.upload(&input.key, &input.upload_id)?.checksum))?;
@@ -119,6 +120,7 @@ pub(super) async fn upload_part(
         length: input.content_length,
         content_md5: input.content_md5,
         ignore_checksums,
+        echo_checksums: verdict.is(&Fault::EchoChecksums),
     };
     let (body, digests) = incoming.store(store, asked.map(|(algorithm, _)| algorithm)).await?;
     let sent = claimed_algorithm(&request.headers)?.filter(|_| !ignore_checksums);
@@ -246,7 +248,9 @@ pub(super) fn complete(
         key: Some(input.key),
         ..Default::default()
     };
-    if let Some(Stored { algorithm, kind, value }) = checksum {
+    if verdict.is(&Fault::OtherEtag) {
+        output.e_tag = Some(ETag::Strong("0".repeat(32)));
+    } else if let Some(Stored { algorithm, kind, value }) = checksum {
         set_checksum!(output, algorithm, value);
         output.checksum_type = Some(kind.name().to_owned().into());
     }

@@ -32,6 +32,7 @@ pub(super) async fn put(
         length: request.input.content_length,
         content_md5: request.input.content_md5,
         ignore_checksums: verdict.is(&Fault::IgnoreChecksums),
+        echo_checksums: verdict.is(&Fault::EchoChecksums),
     };
     let (body, digests) = incoming.store(store, None).await?;
     let checksum = (!verdict.is(&Fault::IgnoreChecksums)).then(|| digests.stored());
