@@ -16,6 +16,7 @@ use crate::compare::Depth;
 use crate::digest::{self, ContentDigest, ContentHasher, EtagKind, EtagPlan, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::etags::{self, Etags, Meaning};
 use crate::journal::Begun;
 use crate::key::Key;
 use crate::listing::Entry;
@@ -83,6 +84,8 @@ pub struct Route {
     pub depth: Depth,
     /// What the target can do.
     pub capabilities: Capabilities,
+    /// What the source's ETags mean.
+    pub etags: Etags,
     /// Multipart uploads that the journal knows to have begun, by the hash of their keys.
     pub begun: Mutex<HashMap<u128, Begun>>,
     /// Multipart uploads that an earlier start left behind.
@@ -138,9 +141,10 @@ pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: 
 async fn copy_single(route: &Route, entry: &Entry, may_replace: bool, errand: &Errand) -> Result<Proved, Error> {
     let _permit = route.budget.take(entry.size).await;
     let download = download(route, entry, errand).await?;
-    let Download { head, body, digest, is_linked } = download;
+    let Download { head, body, digest, is_linked, doubt } = download;
     let (tags, mut findings) = carried_tags(&route.source, entry, &head, errand).await?;
     findings.extend(lost_metadata(entry, &head.metadata));
+    findings.extend(doubt);
     let upload = Upload { key: &entry.key, body, sha256: digest.sha256, metadata: &head.metadata, tags: &tags };
     let put = upload.put(route, may_replace, errand).await?;
     let mut proved = Proved {
@@ -164,10 +168,12 @@ struct Download {
     digest: ContentDigest,
     /// The source's own word about the content agrees with what we read.
     is_linked: bool,
+    /// Its word contradicts what we read, and nobody can tell why.
+    doubt: Option<Finding>,
 }
 
-/// Reads a small object. Bytes that contradict the source's own word about them are read again: what contradicts it
-/// twice in the same way contradicts it for another reason than a damaged line.
+/// Reads a small object. Bytes that contradict the source's own word about them are read again: what contradicts an ETag twice
+/// in the same way may do so for another reason than damage, namely that the ETag is no MD5.
 async fn download(route: &Route, entry: &Entry, errand: &Errand) -> Result<Download, Error> {
     let wanted = Wanted::of(entry);
     let plan = etag_plan(&route.source, entry, errand).await?;
@@ -183,10 +189,18 @@ async fn download(route: &Route, entry: &Entry, errand: &Errand) -> Result<Downl
         .await?;
         let (digest, body) = (hasher.finish(), buffer.freeze());
         let word = source_word(&entry.etag, &head, &digest, || digest::crc64nvme(&body));
-        let is_linked = match word {
-            Word::Agrees => true,
-            Word::Silent => false,
-            Word::Contradicts { is_certain: false } if before == Some(digest.sha256) => false,
+        route.etags.learn(entry, &digest);
+        let is_repeated = before == Some(digest.sha256);
+        let (is_linked, doubt) = match word {
+            Word::Agrees => (true, None),
+            Word::Silent => (false, None),
+            Word::Contradicts { is_certain: false } if is_repeated => {
+                match route.etags.meaning(route, entry, errand).await {
+                    Meaning::Md5 => break,
+                    Meaning::Other => (false, None),
+                    Meaning::Unknown => (false, Some(etags::contradicted(entry))),
+                }
+            }
             Word::Contradicts { .. } => {
                 tracing::warn!(key = %entry.key, "what was read contradicts the source's checksum; reading again");
                 route.progress.take_back_bytes(entry.size);
@@ -194,7 +208,7 @@ async fn download(route: &Route, entry: &Entry, errand: &Errand) -> Result<Downl
                 continue;
             }
         };
-        return Ok(Download { head, body, digest, is_linked });
+        return Ok(Download { head, body, digest, is_linked, doubt });
     }
     Err(damaged(&route.source, &entry.key, "what is read contradicts the checksum that the source keeps"))
 }

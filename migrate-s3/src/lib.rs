@@ -16,6 +16,7 @@ pub mod dialect;
 pub mod digest;
 pub mod errand;
 pub mod error;
+pub mod etags;
 pub mod extra;
 pub mod failed_rows;
 pub mod journal;

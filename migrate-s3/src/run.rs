@@ -23,6 +23,7 @@ use crate::config::{Config, Leg, Place};
 use crate::copy::{Capabilities, Route};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::etags::Etags;
 use crate::extra::Extra;
 use crate::journal::Memory;
 use crate::limits::{Limits, Pace};
@@ -74,6 +75,7 @@ pub async fn run(config: &Config, leg: &Leg, stop: &CancellationToken, books: &m
     };
     let (source, target) = (store(Side::Source, &leg.source).await?, store(Side::Target, &leg.target).await?);
     let route = Arc::new(Route {
+        etags: Etags::default(),
         source: source.limited(limits("source")),
         target: target.limited(limits("target")),
         budget: ByteBudget::new(config.memory_bytes),

@@ -12,6 +12,7 @@ use crate::copy::{Proved, Route, Word, etag_plan, source_word};
 use crate::digest::{self, ContentDigest, ContentHasher, EtagPlan};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::etags::{self, Meaning};
 use crate::listing::Entry;
 use crate::metadata::{self, Head, map_difference};
 use crate::read::{Wanted, read};
@@ -62,11 +63,15 @@ pub async fn compare(
             (ours, Theirs { head, sha256, checksum })
         }
     };
+    let word = ours.word_of_source(&source.etag);
     let mut findings: Vec<Finding> = content(source, &ours, &theirs).into_iter().collect();
+    if findings.is_empty() && is_contradicted(route, source, word, errand).await {
+        findings.push(etags::contradicted(source));
+    }
     findings.extend(belongings(route, (source, target), &ours.head, &theirs.head, errand).await?);
     let proof = match &theirs {
         Theirs { sha256: Some(_), .. } => ProofLevel::Reread,
-        _ if ours.is_linked(&source.etag) => ProofLevel::Linked,
+        _ if word == Word::Agrees => ProofLevel::Linked,
         _ => ProofLevel::Stored,
     };
     let is_different = findings.iter().any(|finding| finding.aspect == "content");
@@ -102,8 +107,17 @@ struct Held {
 }
 
 impl Ours {
-    fn is_linked(&self, etag: &str) -> bool {
-        source_word(etag, &self.head, &self.digest, || self.crc64nvme) == Word::Agrees
+    fn word_of_source(&self, etag: &str) -> Word {
+        source_word(etag, &self.head, &self.digest, || self.crc64nvme)
+    }
+}
+
+/// Both sides are the same, and the source itself says that it is something else: a damage that was copied, and is read again.
+async fn is_contradicted(route: &Route, source: &Entry, word: Word, errand: &Errand) -> bool {
+    match word {
+        Word::Contradicts { is_certain: true } => true,
+        Word::Contradicts { is_certain: false } => route.etags.meaning(route, source, errand).await == Meaning::Md5,
+        Word::Agrees | Word::Silent => false,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::copy::{
 use crate::digest::{self, ContentHasher, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::etags::{self, Meaning};
 use crate::lenient;
 use crate::listing::Entry;
 use crate::metadata::{self, Head, Tags};
@@ -72,7 +73,7 @@ pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: 
         }
         match outcome? {
             Transferred::Whole(mut proved) => {
-                proved.findings = findings;
+                proved.findings.extend(findings);
                 if proved.target_checksum.is_none() {
                     reread(route, &entry.key, entry.size, &mut proved, errand).await?;
                 }
@@ -186,12 +187,20 @@ impl Upload {
         let sent_bytes: u64 = sent.iter().map(|part| part.bytes).sum();
         let digest = sequence.finish().filter(|_| sent_bytes == self.entry.size);
         let digest = digest.ok_or_else(|| damaged(&self.route.source, &self.entry.key, "its parts do not add up"))?;
-        let proof = match source_word(&self.entry.etag, head, &digest, || crc) {
-            Word::Agrees => ProofLevel::Linked,
-            Word::Silent => ProofLevel::Stored,
-            // Read twice with the same digest: the parts' boundaries or the encryption are another than the ETag's form
+        self.route.etags.learn(&self.entry, &digest);
+        let is_repeated = before == Some(digest.sha256);
+        let (proof, doubt) = match source_word(&self.entry.etag, head, &digest, || crc) {
+            Word::Agrees => (ProofLevel::Linked, None),
+            Word::Silent => (ProofLevel::Stored, None),
+            // Read twice with the same digest: perhaps the parts' boundaries or the encryption are another than the ETag's form
             // lets one think.
-            Word::Contradicts { is_certain: false } if before == Some(digest.sha256) => ProofLevel::Stored,
+            Word::Contradicts { is_certain: false } if is_repeated => {
+                match self.route.etags.meaning(&self.route, &self.entry, &self.errand).await {
+                    Meaning::Md5 => return Ok(Transferred::Doubtful(digest.sha256)),
+                    Meaning::Other => (ProofLevel::Stored, None),
+                    Meaning::Unknown => (ProofLevel::Stored, Some(etags::contradicted(&self.entry))),
+                }
+            }
             Word::Contradicts { .. } => return Ok(Transferred::Doubtful(digest.sha256)),
         };
         let completed = self.complete(sent, crc, may_replace).await?;
@@ -204,7 +213,7 @@ impl Upload {
             target_version_id: completed.version_id,
             target_checksum,
             proof,
-            findings: Vec::new(),
+            findings: Vec::from_iter(doubt),
         })))
     }
 

@@ -347,3 +347,36 @@ async fn a_listing_that_goes_back_once_and_a_body_that_stalls_are_asked_for_agai
     ])
     .await;
 }
+
+#[tokio::test]
+async fn damage_that_repeats_itself_is_not_taken_for_another_kind_of_etag() {
+    // GIVEN a store that knows its objects by their MD5 alone, and a bit of one that flips in the same way each time
+    let estate = Estate::new().await;
+    for index in 0..5 {
+        estate.server.put(SOURCE, &format!("key {index}"), NewObject::new(vec![index; 40_000]).without_checksum());
+    }
+    estate.server.inject(FaultRule::new(Fault::FlipBit(77)).bucket(SOURCE).on("GetObject").key("key 0"));
+    // WHEN it is migrated with one worker, so that the damaged object is the first
+    let outcome = estate.program().env("JOBS", "1").run().await;
+    // THEN it is named, and is not on the target
+    outcome.assert_code(4);
+    assert_totals(&outcome, [5, 4, 0, 1]);
+    assert!(outcome.stderr.contains("key 0"), "{outcome}");
+    assert_eq!(estate.server.keys(TARGET).len(), 4);
+    // AND the same command brings it over when it can be read
+    estate.server.clear_faults();
+    assert_totals(&estate.migrate(0).await, [5, 1, 4, 0]);
+    estate.assert_same();
+}
+
+#[tokio::test]
+async fn where_nothing_tells_what_the_etag_means_equality_is_not_claimed() {
+    // GIVEN the same damage to the only object there is
+    let estate = Estate::new().await;
+    estate.server.put(SOURCE, "alone", NewObject::new(vec![1; 40_000]).without_checksum());
+    estate.server.inject(FaultRule::new(Fault::FlipBit(77)).bucket(SOURCE).on("GetObject").key("alone"));
+    // WHEN, THEN the run ends without a proof, and says why
+    let outcome = estate.program().env("LOG_FORMAT", "text").run().await;
+    outcome.assert_code(6);
+    assert!(outcome.stdout.contains("ETag"), "{outcome}");
+}

@@ -1,0 +1,99 @@
+//! What the source's ETags mean: MD5s, or something that only looks like them.
+//!
+//! An ETag that contradicts what was read, twice in the same way, is either no MD5 or the sign of damage that repeats
+//! itself: a bit that a proxy or a disk flips each time. Which of the two it is the store's other objects tell. Called by `copy`,
+//! `multipart` and `compare`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::finding::{Finding, FindingKind};
+
+use crate::copy::Route;
+use crate::digest::{ContentDigest, ContentHasher, EtagKind, EtagPlan};
+use crate::errand::Errand;
+use crate::listing::{self, Entry};
+use crate::read::{Wanted, read};
+
+/// Objects that are read to learn what ETags mean, at most, and how large they are at most.
+const OTHERS_MAX: usize = 8;
+const OTHERS_BYTES_MAX: u64 = 1 << 20;
+
+/// What the ETags of one form have turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// They are MD5s: one that contradicts means damage.
+    Md5,
+    /// They are something else: none of several objects has the one that its content would have.
+    Other,
+    /// There was nothing to tell by.
+    Unknown,
+}
+
+/// What was learnt of the source's ETags in this run.
+#[derive(Debug, Default)]
+pub struct Etags {
+    whole: AtomicBool,
+    parts: AtomicBool,
+}
+
+impl Etags {
+    /// Learns from an object that was read.
+    pub fn learn(&self, entry: &Entry, digest: &ContentDigest) {
+        if digest.etag.as_ref().is_some_and(|computed| computed.eq_ignore_ascii_case(&entry.etag)) {
+            match EtagKind::of(&entry.etag) {
+                EtagKind::Md5 => self.whole.store(true, Ordering::Relaxed),
+                EtagKind::Multipart(_) => self.parts.store(true, Ordering::Relaxed),
+                EtagKind::Opaque => {}
+            }
+        }
+    }
+
+    /// What the ETag of `entry` means, going by the others of its form. Where no object has told yet, some small ones are
+    /// read for it.
+    pub async fn meaning(&self, route: &Route, entry: &Entry, errand: &Errand) -> Meaning {
+        let (known, is_whole) = match EtagKind::of(&entry.etag) {
+            EtagKind::Md5 => (&self.whole, true),
+            EtagKind::Multipart(_) => (&self.parts, false),
+            EtagKind::Opaque => return Meaning::Other,
+        };
+        if known.load(Ordering::Relaxed) {
+            return Meaning::Md5;
+        }
+        let read_count = if is_whole { self.ask_others(route, entry, errand).await } else { 0 };
+        match (known.load(Ordering::Relaxed), read_count) {
+            (true, _) => Meaning::Md5,
+            (false, 0) => Meaning::Unknown,
+            (false, _) => Meaning::Other,
+        }
+    }
+
+    /// Reads small objects until one of them tells that ETags are MD5s. How many were read.
+    async fn ask_others(&self, route: &Route, entry: &Entry, errand: &Errand) -> usize {
+        let Ok(page) = listing::first(&route.source, errand).await else { return 0 };
+        let is_like_it = |other: &&Entry| {
+            other.key != entry.key && other.size <= OTHERS_BYTES_MAX && EtagKind::of(&other.etag) == EtagKind::Md5
+        };
+        let mut read_count = 0;
+        for other in page.entries.iter().filter(is_like_it).take(OTHERS_MAX) {
+            let mut hasher = ContentHasher::new(EtagPlan::Whole);
+            let mut take = |chunk: &[u8]| hasher.update(chunk);
+            let head = read(&route.source, Wanted::of(other), 0..other.size, errand, &mut take).await;
+            // One that is encrypted says so, and tells nothing of the others.
+            if head.is_ok_and(|head| !head.etag_is_opaque) {
+                read_count += 1;
+                self.learn(other, &hasher.finish());
+            }
+            if self.whole.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        read_count
+    }
+}
+
+/// The finding that the source's own word about an object contradicts what was read and nobody can tell why.
+pub fn contradicted(entry: &Entry) -> Finding {
+    let detail = "what was read, twice the same, is not what the source's ETag or checksum says: either that means something else, \
+                  or the object is damaged in the same way each time it is read; hold it against another copy";
+    Finding::new(FindingKind::Unknown, entry.name(), "content", detail)
+}
