@@ -7,6 +7,19 @@ use crate::large_object;
 /// Objects dropped by one transaction: each holds a lock until its end, and a server has room for some 6,400.
 const DROPS_PER_TRANSACTION: usize = 200;
 
+/// Makes `public` as every new database has it: since 15 it belongs to the database's owner, and not everybody may create in
+/// it. Whoever may not give it away keeps it.
+const PUBLIC: &str = "CREATE SCHEMA public;
+    COMMENT ON SCHEMA public IS 'standard public schema';
+    DO $$ BEGIN
+        IF current_setting('server_version_num')::integer < 150000 THEN
+            GRANT ALL ON SCHEMA public TO PUBLIC;
+        ELSE
+            IF pg_has_role('pg_database_owner', 'MEMBER') THEN ALTER SCHEMA public OWNER TO pg_database_owner; END IF;
+            GRANT USAGE ON SCHEMA public TO PUBLIC;
+        END IF;
+    END $$";
+
 /// Drops event triggers and publications, which live in no schema, then relation by relation what is in the schemas of
 /// users, then these with all that is left, and gives `public` back.
 pub async fn empty_target(session: &Session) -> Result<()> {
@@ -40,6 +53,5 @@ pub async fn empty_target(session: &Session) -> Result<()> {
         }
     }
     large_object::remove_all(session).await?;
-    let public = "CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC";
-    session.execute("create the schema public again", public).await
+    session.execute("create the schema public again", PUBLIC).await
 }

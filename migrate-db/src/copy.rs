@@ -8,9 +8,10 @@ use common::digest::RowDigest;
 use common::error::OperatorError as _;
 use common::finding::{Finding, FindingKind};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio_postgres::error::SqlState;
 
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Side};
 use crate::journal::{self, SegmentLine};
 use crate::plan::TablePlan;
 use crate::quiet::Quiet;
@@ -22,11 +23,30 @@ use crate::{index, statistics, verify};
 
 /// Below this size a table is copied without `FREEZE`: emptying it first would cost more than it saves.
 const FREEZE_ABOVE_BYTES: u64 = 1 << 20;
+/// The aspect of findings about tables that could not be copied.
+const COPY: &str = "copy";
 
 /// Brings one table over, from wherever the journal says that it stands.
 ///
 /// A permanent error of this table is recorded and the others go on; errors that stop the run are returned.
 pub async fn migrate_table(context: &Context, plan: &TablePlan, lines: &[SegmentLine]) -> Result<TableRecord> {
+    let record = attempt(context, plan, lines).await?;
+    context.progress.add_items(1);
+    Ok(record)
+}
+
+/// Copies a table once more from its beginning, after a check refused a row of it: checks may call functions that read other
+/// tables, and by now these are there.
+pub async fn try_again(context: &Context, plan: &TablePlan, lines: &[SegmentLine]) -> Result<TableRecord> {
+    let item = format!("table {}", plan.table.name);
+    context.recorder.withdraw(|finding| finding.item == item && finding.aspect == COPY);
+    reset(context, plan, "a check may find now what it reads in other tables").await?;
+    let unfinished: Vec<SegmentLine> =
+        lines.iter().map(|line| SegmentLine { finished: None, ..line.clone() }).collect();
+    attempt(context, plan, &unfinished).await
+}
+
+async fn attempt(context: &Context, plan: &TablePlan, lines: &[SegmentLine]) -> Result<TableRecord> {
     let started = Instant::now();
     let name = &plan.table.name;
     let mut record = TableRecord {
@@ -35,12 +55,12 @@ pub async fn migrate_table(context: &Context, plan: &TablePlan, lines: &[Segment
         target: None,
         copied_segment_count: 0,
         failure: None,
+        refused_by_check: false,
         remark: None,
         seconds: 0.0,
     };
     let outcome = bring_over(context, plan, lines, &mut record).await;
     record.seconds = started.elapsed().as_secs_f64();
-    context.progress.add_items(1);
     match outcome {
         Ok(()) => Ok(record),
         Err(error @ Error::Statement { .. }) if error.class() == common::error::Class::Permanent => {
@@ -48,10 +68,12 @@ pub async fn migrate_table(context: &Context, plan: &TablePlan, lines: &[Segment
             context.recorder.finding(Finding::new(
                 FindingKind::Error,
                 format!("table {name}"),
-                "copy",
+                COPY,
                 one_line(&message),
             ));
             record.failure = Some(one_line(&message));
+            record.refused_by_check = matches!(&error, Error::Statement { side: Side::Target, source, .. }
+                if source.code() == Some(&SqlState::CHECK_VIOLATION));
             Ok(record)
         }
         Err(error) => Err(error),

@@ -239,6 +239,12 @@ fn statement_hint(error: &ServerError) -> Option<String> {
         Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
             Some("grant the role what the message names, then run the same command again".into())
         }
+        // Sessions go without a search_path, as those of pg_restore and, since 17, of any maintenance do.
+        Some(code) if [SqlState::UNDEFINED_FUNCTION, SqlState::UNDEFINED_TABLE].contains(code) => Some(
+            "if a function behind a check, an index or a generated column looks for it, say where, on both sides: \
+             ALTER FUNCTION … SET search_path = …; then run the same command again"
+                .into(),
+        ),
         _ if error.class() == Class::Transient => {
             Some("run the same command again: it goes on from the journal".into())
         }

@@ -13,6 +13,7 @@ use crate::catalog::{ForeignKey, Index, RelationName, Table};
 use crate::connect::Session;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::record::BUILD;
 use crate::{orphans, sql};
 
 /// Statements that make a session ready to build, one of `index_jobs`: all builders together may sort in half as much memory
@@ -34,7 +35,7 @@ pub async fn build_all<'a>(context: &Context, table: &'a Table) -> Result<Vec<&'
         .map(|index| async move {
             match build(context, index).await {
                 Ok(()) => Ok(Some(index)),
-                Err(error) => record_failure(context, format!("index {}", index.name), "build", error).map(|()| None),
+                Err(error) => record_failure(context, format!("index {}", index.name), BUILD, error).map(|()| None),
             }
         })
         .buffered(table.indexes.len().max(1))
@@ -57,7 +58,8 @@ pub async fn complete_all(context: &Context, table: &Table, indexes: &[&Index]) 
 pub(crate) fn record_failure(context: &Context, item: String, aspect: &str, error: Error) -> Result<()> {
     match error {
         Error::Statement { ref source, .. } if error.class() == Class::Permanent => {
-            context.recorder.finding(Finding::new(FindingKind::Error, item, aspect, source.to_string()));
+            let next = error.hint().map_or(String::new(), |hint| format!("; next: {hint}"));
+            context.recorder.finding(Finding::new(FindingKind::Error, item, aspect, format!("{source}{next}")));
             Ok(())
         }
         error => Err(error),

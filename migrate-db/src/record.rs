@@ -12,6 +12,8 @@ use crate::catalog::RelationName;
 
 /// More spans than this are thinned out: the shortest say least in a picture.
 const SPANS_MAX: usize = 3_000;
+/// The aspect of findings about indexes that could not be built.
+pub const BUILD: &str = "build";
 
 /// The record of one table.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +28,8 @@ pub struct TableRecord {
     pub copied_segment_count: usize,
     /// Why it could not be copied or compared.
     pub failure: Option<String>,
+    /// It could not be copied because a check of the target's refused a row: the check may read tables that come later.
+    pub refused_by_check: bool,
     /// What else is to be said of it.
     pub remark: Option<String>,
     /// Seconds from its first segment to its verification.
@@ -60,13 +64,25 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// Forgets what follows from an item's absence on the target: that it is missing says it all.
+    /// Forgets what follows from an item's absence on the target: that it is missing says it all. Why it could not be made
+    /// is kept with it.
     pub fn forget_consequences(&self) {
         let mut findings = self.inner.findings.lock().unwrap_or_else(PoisonError::into_inner);
         let is_absence = |finding: &Finding| finding.kind == FindingKind::SourceOnly;
         let absent: BTreeSet<String> =
             findings.iter().filter(|finding| is_absence(finding)).map(|finding| finding.item.clone()).collect();
+        let is_cause = |finding: &Finding| finding.kind == FindingKind::Error && finding.aspect == BUILD;
+        let causes: BTreeMap<String, String> = findings
+            .iter()
+            .filter(|finding| is_cause(finding))
+            .map(|finding| (finding.item.clone(), finding.detail.clone()))
+            .collect();
         findings.retain(|finding| is_absence(finding) || !absent.contains(&finding.item));
+        for finding in findings.iter_mut().filter(|finding| is_absence(finding)) {
+            if let Some(cause) = causes.get(&finding.item) {
+                finding.detail = format!("{}; because: {cause}", finding.detail);
+            }
+        }
     }
 
     /// Something to report.

@@ -295,9 +295,7 @@ async fn repair_all(config: &Config, stop: &CancellationToken, state: &mut State
         state.records().iter().filter(|record| differs(record)).map(|record| record.name.clone()).collect();
     for table in plan.tables.iter().filter(|table| differing.contains(&table.table.name)) {
         let repaired = repair::repair_table(&context, &control, table).await?;
-        let mut records = state.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.retain(|record| record.name != repaired.name);
-        records.push(repaired);
+        state.replace_record(repaired);
     }
     state.large_objects = large_object::repair(&context, &control).await?;
     // Also where nothing differs: an earlier repair may have been cut off before it came to this.
@@ -324,13 +322,17 @@ async fn conclude(config: &Config, state: &mut State, control: Session, source_i
     Ok(())
 }
 
-/// Copies all tables, in the order of the plan.
+/// Copies all tables, in the order of the plan, and once more those whose checks had to see others first.
 async fn copy_tables(context: &Context, state: &State, plan: &Plan, journal: &Journal) -> Result<()> {
-    for_each_table(plan, state, async |table| {
-        let lines = journal.tables.get(&table.table.name).map(Vec::as_slice).unwrap_or_default();
-        copy::migrate_table(context, table, lines).await
-    })
-    .await
+    let lines = |table: &TablePlan| journal.tables.get(&table.table.name).map(Vec::as_slice).unwrap_or_default();
+    for_each_table(plan, state, async |table| copy::migrate_table(context, table, lines(table)).await).await?;
+    let refused = state.records().into_iter().filter(|record| record.refused_by_check).map(|record| record.name);
+    let refused: BTreeSet<RelationName> = refused.collect();
+    for table in plan.tables.iter().filter(|table| refused.contains(&table.table.name)) {
+        let record = copy::try_again(context, table, lines(table)).await?;
+        state.replace_record(record);
+    }
+    Ok(())
 }
 
 /// Runs `work` for every table, in the plan's order, a bounded number at the same time; keeps the records. The first

@@ -92,6 +92,13 @@ impl State {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Puts a table's newer record in the place of its older one.
+    pub fn replace_record(&self, newer: TableRecord) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.retain(|record| record.name != newer.name);
+        records.push(newer);
+    }
+
     /// What a dry run has found, for a person.
     pub fn describe(&self) -> String {
         let mut text = preflight::describe(&self.checks);

@@ -80,6 +80,7 @@ pub async fn compare_table(context: &Context, plan: &TablePlan) -> Result<TableR
         target: None,
         copied_segment_count: 0,
         failure: None,
+        refused_by_check: false,
         remark: None,
         seconds: started.elapsed().as_secs_f64(),
     };

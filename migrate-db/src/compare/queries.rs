@@ -1,10 +1,8 @@
 //! The questions to the system catalogs: each row is an object's kind, the parts of its name, its parent's name, and its
 //! aspects as a JSON object. PostgreSQL 10 and newer.
 
+use super::others;
 use crate::catalog::{ServerVersion, user_schema};
-
-/// Objects with smaller identifiers were made with the database (`FirstNormalObjectId` in PostgreSQL's sources).
-const FIRST_OF_USERS: u32 = 16_384;
 
 /// All questions, each with what it lists. What others belong to comes before them.
 pub(super) fn all(version: ServerVersion) -> Vec<(&'static str, String)> {
@@ -25,8 +23,8 @@ pub(super) fn all(version: ServerVersion) -> Vec<(&'static str, String)> {
         ("event triggers", event_triggers()),
         ("statistics objects", statistics()),
         ("publications", publications(version)),
-        ("comments", comments()),
-        ("other objects", others()),
+        ("comments", others::comments()),
+        ("other objects", others::others()),
     ]
 }
 
@@ -72,6 +70,10 @@ fn relations() -> String {
                                 FROM pg_inherits i WHERE i.inhrelid = c.oid),
                     'definition', CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
                     'filled', CASE WHEN c.relkind = 'm' THEN c.relispopulated END,
+                    'order of columns', CASE WHEN c.relkind = 'r' AND NOT c.relispartition AND EXISTS
+                        (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
+                        THEN (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+                              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) END,
                     'foreign options', (SELECT ft.ftoptions FROM pg_foreign_table ft WHERE ft.ftrelid = c.oid))::text
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am am ON am.oid = c.relam
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {}",
@@ -80,7 +82,7 @@ fn relations() -> String {
 }
 
 /// The position counts living columns only. Children of ordinary inheritance are passed over there: `pg_dump` puts their
-/// inherited columns first.
+/// inherited columns first, which is noted with the table.
 fn columns() -> String {
     format!(
         "SELECT CASE c.relkind WHEN 'c' THEN 'attribute' ELSE 'column' END,
@@ -341,57 +343,5 @@ fn publications(version: ServerVersion) -> String {
                                FROM pg_publication_rel r WHERE r.prpubid = p.oid),
                     'schemas', {schemas})::text
          FROM pg_publication p"
-    )
-}
-
-/// `public` has a comment from the beginning; only another one is a user's. Subscriptions stay behind, and leave comments
-/// behind themselves when they are dropped.
-fn comments() -> String {
-    format!(
-        "SELECT 'comment', ARRAY['on ' || i.type || ' ' || i.identity],
-                CASE WHEN c.relkind IN ('r', 'p', 'v', 'm', 'f') AND d.objsubid > 0
-                     THEN ARRAY[n.nspname::text, c.relname::text] ELSE ARRAY[]::text[] END,
-                json_build_object('text', d.description)::text
-         FROM pg_description d
-         CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) AS i
-         LEFT JOIN pg_class c ON d.classoid = 'pg_class'::regclass AND c.oid = d.objoid
-         LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE (d.objoid >= {FIRST_OF_USERS}
-                OR d.classoid = 'pg_namespace'::regclass AND i.identity = 'public'
-                   AND d.description <> 'standard public schema')
-           AND d.classoid NOT IN ('pg_extension'::regclass, 'pg_subscription'::regclass) AND i.identity IS NOT NULL
-           AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classoid AND e.objid = d.objoid AND e.deptype = 'e')"
-    )
-}
-
-/// Everything else that a dump can hold: compared by existence. What the server made with something else (a multirange's
-/// casts) comes with that; an operator that is only named so far is nothing yet. Before 17 transforms were called
-/// `for TYPE on language …`.
-fn others() -> String {
-    const CATALOGS: [&str; 13] = [
-        "pg_cast",
-        "pg_collation",
-        "pg_conversion",
-        "pg_foreign_data_wrapper",
-        "pg_foreign_server",
-        "pg_language",
-        "pg_opclass",
-        "pg_operator",
-        "pg_opfamily",
-        "pg_transform",
-        "pg_ts_config",
-        "pg_ts_dict",
-        "pg_am",
-    ];
-    let only = |name: &str| if name == "pg_operator" { " WHERE oprcode <> 0" } else { "" };
-    let list = |name: &&str| format!("SELECT '{name}'::regclass AS class, oid FROM {name}{}", only(name));
-    let all: Vec<String> = CATALOGS.iter().map(list).collect();
-    format!(
-        "SELECT i.type, ARRAY[replace(i.identity, ' on language ', ' language ')], ARRAY[]::text[], '{{}}'
-         FROM (SELECT class, oid FROM ({}) AS every WHERE oid >= {FIRST_OF_USERS}) AS o
-         CROSS JOIN LATERAL pg_identify_object(o.class, o.oid, 0) AS i
-         WHERE NOT EXISTS (SELECT FROM pg_depend e
-                           WHERE e.classid = o.class AND e.objid = o.oid AND e.deptype IN ('e', 'i'))",
-        all.join(" UNION ALL ")
     )
 }

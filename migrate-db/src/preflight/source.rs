@@ -53,7 +53,9 @@ pub(super) async fn row_security(session: &Session) -> Result<Check> {
     Ok(Check::fail(
         "row security",
         format!("policies may hide rows from the role {user} in {}", some(&hidden)),
-        format!("read as the tables' owner, or on the source, as a superuser: ALTER ROLE {user} BYPASSRLS"),
+        format!(
+            "read as the tables' owner (who is bound as well where they say FORCE, until ALTER TABLE … NO FORCE ROW LEVEL SECURITY), or on the source, as a superuser: ALTER ROLE {user} BYPASSRLS"
+        ),
     ))
 }
 

@@ -7,16 +7,13 @@ pub(super) const RELATION_CLASS: u32 = 1259;
 /// Object identifier of `pg_constraint`.
 pub(super) const CONSTRAINT_CLASS: u32 = 2606;
 
-/// The table of contents without the entries in `excluded` or whose description begins as one of `descriptions`, and without comments on extensions: their owner on a managed
-/// server is the provider, who alone may comment on them.
+/// The table of contents without the entries in `excluded` or whose description begins as one of `descriptions`.
 ///
 /// A line reads `3456; 2606 16400 CONSTRAINT public users users_pkey owner`: number in the dump, catalog, object.
 pub(super) fn use_list(contents: &str, excluded: &HashSet<(u32, u32)>, descriptions: &[String]) -> String {
     let keep = |line: &&str| match entry(line) {
         Some((class, oid, description)) => {
-            !excluded.contains(&(class, oid))
-                && !description.starts_with("COMMENT - EXTENSION ")
-                && !descriptions.iter().any(|excluded| description.starts_with(excluded))
+            !excluded.contains(&(class, oid)) && !descriptions.iter().any(|excluded| description.starts_with(excluded))
         }
         None => true,
     };
@@ -37,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_entries_and_comments_on_extensions_are_taken_off() {
+    fn our_own_entries_and_what_is_described_are_taken_off() {
         let contents = "; Archive created at 2026\n;     Format: CUSTOM\n\
             205; 1259 16385 TABLE public users postgres\n\
             3001; 0 0 COMMENT - EXTENSION citext \n\
@@ -50,6 +47,7 @@ mod tests {
         let kept = use_list(contents, &excluded, &["COMMENT public FUNCTION planted() ".into()]);
         let expected = "; Archive created at 2026\n;     Format: CUSTOM\n\
             205; 1259 16385 TABLE public users postgres\n\
+            3001; 0 0 COMMENT - EXTENSION citext \n\
             3002; 0 0 COMMENT public TABLE users postgres\n\
             3212; 2606 16401 FK CONSTRAINT public users users_fk postgres\n";
         assert_eq!(kept, expected);

@@ -146,3 +146,23 @@ impl Pair {
         assert!(self.target.text("SELECT to_regnamespace('migrate_db')").await.is_some());
     }
 }
+
+#[tokio::test]
+async fn an_emptied_target_has_the_schema_public_of_a_new_one() {
+    for major in [13, 17] {
+        // GIVEN a target with something in it
+        let pair = Pair::filled(13, major, SOURCE).await;
+        pair.target.execute(TARGET).await;
+        let public = "SELECT concat_ws(', ', r.rolname, (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(nspacl) AS a),
+                             obj_description(n.oid))
+                      FROM pg_namespace n JOIN pg_roles r ON r.oid = nspowner WHERE nspname = 'public'";
+        let before = pair.target.text(public).await;
+
+        // WHEN it is emptied by name
+        let outcome = pair.program().args(["--clean", "--confirm", &pair.target.name]).run().await;
+
+        // THEN who owns the schema, who may do what in it, and what is said of it, is what a new database has
+        pair.assert_equal(&outcome);
+        assert_eq!(pair.target.text(public).await, before, "PostgreSQL {major}");
+    }
+}

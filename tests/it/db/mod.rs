@@ -9,6 +9,7 @@ mod large_objects;
 mod late_writers;
 mod limits;
 mod network;
+mod order;
 mod pair;
 mod platform;
 mod poolers;

@@ -6,6 +6,8 @@ use super::pair::{Pair, dump};
 pub(super) const RICH: &str = include_str!("rich.sql");
 /// What only PostgreSQL 18 knows.
 const RICH_18: &str = include_str!("rich-18.sql");
+/// What applications elsewhere have.
+const ELSEWHERE: &str = include_str!("elsewhere.sql");
 
 #[tokio::test]
 async fn a_rich_database_arrives_on_a_newer_server() {
@@ -33,6 +35,11 @@ async fn what_only_the_newest_server_knows_arrives_there() {
 }
 
 #[tokio::test]
+async fn what_applications_elsewhere_have_arrives() {
+    arrives(15, 18, &[ELSEWHERE]).await;
+}
+
+#[tokio::test]
 async fn what_the_target_refuses_is_named_and_the_rest_arrives() {
     // GIVEN a source with what later majors no longer know (a postfix operator), or call otherwise (a procedure, a
     // transform), with an operator that is not made yet, and with a comment that a subscription left behind
@@ -46,6 +53,7 @@ async fn what_the_target_refuses_is_named_and_the_rest_arrives() {
          CREATE OPERATOR === (LEFTARG = boolean, RIGHTARG = boolean, FUNCTION = same, NEGATOR = !==);
          CREATE PROCEDURE note(a integer, INOUT b text) LANGUAGE sql AS 'SELECT $2';
          CREATE TRANSFORM FOR integer LANGUAGE sql (FROM SQL WITH FUNCTION prsd_lextype(internal), TO SQL WITH FUNCTION int4recv(internal));
+         COMMENT ON TRANSFORM FOR integer LANGUAGE sql IS 'for whom';
          CREATE SUBSCRIPTION feed CONNECTION '' PUBLICATION p WITH (connect = false);
          COMMENT ON SUBSCRIPTION feed IS 'still there';",
     )
@@ -102,7 +110,8 @@ fn assert_same(source: &[String], target: &[String]) {
 /// The lines that matter, rows of a table in a stable order. Servers of different majors print queries with and without
 /// qualified columns: there the qualifiers are taken off.
 fn normalised(dump: &str, alike: bool) -> Vec<String> {
-    const QUERIES: [&str; 4] = ["CREATE VIEW ", "CREATE MATERIALIZED VIEW ", "CREATE RULE ", "CREATE POLICY "];
+    const QUERIES: [&str; 5] =
+        ["CREATE VIEW ", "CREATE OR REPLACE VIEW ", "CREATE MATERIALIZED VIEW ", "CREATE RULE ", "CREATE POLICY "];
     let mut lines: Vec<String> = Vec::new();
     let mut rows: Option<Vec<&str>> = None;
     let mut in_query = false;

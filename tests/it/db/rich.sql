@@ -4,6 +4,7 @@
 CREATE EXTENSION citext;
 CREATE EXTENSION pgcrypto;
 CREATE EXTENSION btree_gist;
+COMMENT ON EXTENSION citext IS 'words of our own';
 
 CREATE SCHEMA "Odd Schema";
 COMMENT ON SCHEMA "Odd Schema" IS 'needs quotes';

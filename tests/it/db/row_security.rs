@@ -62,3 +62,50 @@ async fn a_role_that_may_not_read_a_table_is_refused() {
     outcome.assert_code(3);
     assert!(outcome.stderr.contains("public.private") && outcome.stderr.contains("GRANT SELECT"), "{outcome}");
 }
+
+#[tokio::test]
+async fn an_owner_bound_by_policies_never_takes_none_for_all() {
+    // GIVEN a partition whose policies bind its owner too, on the source and, after a migration by a superuser, on the target
+    let pair = Pair::new(13, 17).await;
+    let name = format!("owner_{}", pair.source.name);
+    for database in [&pair.source, &pair.target] {
+        let create = format!(
+            "CREATE ROLE {name} LOGIN PASSWORD 'owner-Pa55word'; ALTER DATABASE {} OWNER TO {name}; GRANT CREATE ON SCHEMA public TO {name}",
+            database.name
+        );
+        database.execute(&create).await;
+    }
+    let forced = "SET ROLE {name}; CREATE TABLE notes (id integer) PARTITION BY RANGE (id);
+                  CREATE TABLE notes_1 PARTITION OF notes FOR VALUES FROM (0) TO (100);
+                  INSERT INTO notes SELECT generate_series(1, 10);
+                  ALTER TABLE notes_1 ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;";
+    pair.source.execute(&forced.replace("{name}", &name)).await;
+    let (source, target) = (pair.source.url_as(&name, "owner-Pa55word"), pair.target.url_as(&name, "owner-Pa55word"));
+
+    // WHEN the owner reads the source, in any mode
+    for mode in ["--verbose", "--dry-run", "--verify", "--copy-only", "--repair"] {
+        let outcome = pair.program_between(&source, &target).arg(mode).run().await;
+
+        // THEN that is refused, with what helps an owner
+        outcome.assert_code(3).assert_without(&["owner-Pa55word"]);
+        assert!(
+            outcome.stderr.contains("public.notes_1") && outcome.stderr.contains("NO FORCE ROW LEVEL SECURITY"),
+            "{outcome}"
+        );
+    }
+
+    // WHEN a superuser reads the source, and the owner writes the target
+    pair.assert_equal(&pair.program_between(&pair.source.url(), &target).run().await);
+    assert_eq!(pair.target.text("SELECT count(*) FROM notes").await.as_deref(), Some("10"));
+
+    // THEN the owner, from whom the rows are hidden by then, neither finds them equal nor replaces them
+    for mode in ["--verify", "--repair"] {
+        let outcome = pair.program_between(&pair.source.url(), &target).arg(mode).run().await;
+        outcome.assert_code(4);
+        assert!(
+            outcome.stderr.contains("public.notes_1") && outcome.stderr.contains("row-level security"),
+            "{outcome}"
+        );
+    }
+    assert_eq!(pair.target.text("SELECT count(*) FROM notes").await.as_deref(), Some("10"));
+}
