@@ -46,13 +46,13 @@ table() {
     echo "|---|---|---|---|"
     local round
     for ((round = 0; round < ROUNDS; round++)); do
-        measure "migrate-db (all read back and compared, ANALYZE)" migrate-db
+        measure "migrate-db (all read back and compared, statistics)" migrate-db
         through_ssh
-        measure "migrate-db through SSH into a platform (all read back and compared, ANALYZE)" \
+        measure "migrate-db through SSH into a platform (all read back and compared, statistics)" \
             "env -u SOURCE_DATABASE_URL $way migrate-db"
         exec {foundation[1]}>&-
         wait "$foundation_PID" 2>/dev/null || true
-        measure "migrate-db --copy-only (ANALYZE)" "migrate-db --copy-only || [ \$? = 6 ]"
+        measure "migrate-db --copy-only (statistics)" "migrate-db --copy-only || [ \$? = 6 ]"
         measure "pg_dump -Fd -j4 -Zlz4, pg_restore -j4 (no ANALYZE, nothing verified)" \
             "pg_dump -Fd -j4 -Zlz4 -f $work/dump \"\$SOURCE_DATABASE_URL\" && pg_restore -j4 -d \"\$DATABASE_URL\" $work/dump"
         measure "pgcopydb clone, 4 jobs (ANALYZE, nothing verified)" \

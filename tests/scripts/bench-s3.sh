@@ -15,7 +15,7 @@ say() { printf 'bench-s3: %s\n' "$*" >&2; }
 built=${CARGO_TARGET_DIR:-target}
 if [[ -z ${MIGRATE_S3:-} ]]; then
     say "building (some minutes the first time)"
-    cargo build --quiet --release --locked -p migrate-s3
+    cargo build --quiet --release --locked --workspace --bins
     MIGRATE_S3=$built/release/migrate-s3
 fi
 
