@@ -265,6 +265,8 @@ byte, keeps a journal and writes a report with a manifest; rclone does none of t
 
 `read both sides` is `--verify` and `rclone check --download`; `nothing to do` is a second run of the migration and
 `rclone check`; `compare without bodies` is `--verify=stored`.
+
+The servers share the cores with the programs and take most of their time: the wall time of a copy is mostly theirs.
 {keys}"""
 open(page, "w").write(text)
 PYTHON
