@@ -144,6 +144,13 @@ pub(super) fn seconds(report: &Report) -> f64 {
     report.finished_at.duration_since(report.started_at).as_secs_f64().max(0.0)
 }
 
+/// Bytes a second; `None` where nothing may have been read: in a dry run, and in a migration that found all of it done.
+pub(super) fn bytes_per_second(report: &Report) -> Option<f64> {
+    let (seconds, bytes) = (seconds(report), bytes(report));
+    let may_be_idle = report.mode == "dry-run" || (report.mode == "migrate" && report.totals.bytes_copied == 0);
+    (!may_be_idle && seconds > 0.0 && bytes > 0).then(|| bytes as f64 / seconds)
+}
+
 /// Bytes that the run moved; where it ended and moved none, bytes that it compared.
 pub(super) fn bytes(report: &Report) -> u64 {
     let unfinished = matches!(report.verdict, Verdict::Failed | Verdict::Stopped);

@@ -143,14 +143,13 @@ fn term(page: &mut String, operator: &str, number: u64, word: &str) {
 
 fn amounts(page: &mut String, report: &Report) {
     let totals = &report.totals;
-    let seconds = headline::seconds(report);
     let mut amounts = vec![("Data listed", units::bytes(totals.bytes_listed))];
     amounts.push(("Data copied", units::bytes(totals.bytes_copied)));
     if let Some(rows) = totals.rows {
         amounts.push(("Rows", units::count(rows)));
     }
-    if report.mode != "dry-run" && seconds > 0.0 {
-        amounts.push(("Rate overall", units::rate(headline::bytes(report) as f64 / seconds)));
+    if let Some(per_second) = headline::bytes_per_second(report) {
+        amounts.push(("Rate overall", units::rate(per_second)));
     }
     if totals.target_only > 0 {
         amounts.push(("Only on the target", units::count(totals.target_only)));

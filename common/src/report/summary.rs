@@ -55,10 +55,9 @@ fn data(report: &Report) -> String {
     if report.mode == "dry-run" {
         return format!("{} to copy", bytes(report.totals.bytes_listed));
     }
-    let moved = headline::bytes(report);
-    let mut data = format!("{} in {}", bytes(moved), duration(seconds));
-    if moved > 0 && seconds > 0.0 {
-        let _ = write!(data, " ({})", rate(moved as f64 / seconds));
+    let mut data = format!("{} in {}", bytes(headline::bytes(report)), duration(seconds));
+    if let Some(per_second) = headline::bytes_per_second(report) {
+        let _ = write!(data, " ({})", rate(per_second));
     }
     data
 }
