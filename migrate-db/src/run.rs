@@ -122,7 +122,9 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     let (width, room) = width::choose(config.width, snapshot.session(), &control).await?;
     state.width = Some(width);
     state.checks.push(room);
-    state.statistics = Carrier::between(&source, &target).await?;
+    if config.mode == Mode::Migrate {
+        state.statistics = Carrier::between(&source, &target).await?;
+    }
     state.checks.push(preflight::planted(&planted));
     state.checks.push(late_writers::connected(snapshot.session()).await?);
     let source_identity = identity(snapshot.session(), &endpoint).await?;

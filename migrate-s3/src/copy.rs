@@ -16,7 +16,7 @@ use crate::compare::Depth;
 use crate::digest::{self, ContentDigest, ContentHasher, EtagKind, EtagPlan, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
-use crate::etags::{self, Etags, Meaning};
+use crate::etags::{self, Etags, Judgement};
 use crate::journal::Begun;
 use crate::key::Key;
 use crate::listing::Entry;
@@ -189,19 +189,11 @@ async fn download(route: &Route, entry: &Entry, errand: &Errand) -> Result<Downl
         .await?;
         let (digest, body) = (hasher.finish(), buffer.freeze());
         let word = source_word(&entry.etag, &head, &digest, || digest::crc64nvme(&body));
-        route.etags.learn(entry, &digest);
         let is_repeated = before == Some(digest.sha256);
-        let (is_linked, doubt) = match word {
-            Word::Agrees => (true, None),
-            Word::Silent => (false, None),
-            Word::Contradicts { is_certain: false } if is_repeated => {
-                match route.etags.meaning(route, entry, errand).await {
-                    Meaning::Md5 => break,
-                    Meaning::Other => (false, None),
-                    Meaning::Unknown => (false, Some(etags::contradicted(entry))),
-                }
-            }
-            Word::Contradicts { .. } => {
+        let (is_linked, doubt) = match etags::judge(route, entry, &digest, word, is_repeated, errand).await {
+            Judgement::Linked => (true, None),
+            Judgement::Unlinked(doubt) => (false, doubt),
+            Judgement::ReadAgain => {
                 tracing::warn!(key = %entry.key, "what was read contradicts the source's checksum; reading again");
                 route.progress.take_back_bytes(entry.size);
                 before = Some(digest.sha256);

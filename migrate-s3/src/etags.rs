@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::finding::{Finding, FindingKind};
 
-use crate::copy::Route;
+use crate::copy::{Route, Word};
 use crate::digest::{ContentDigest, ContentHasher, EtagKind, EtagPlan};
 use crate::errand::Errand;
 use crate::listing::{self, Entry};
@@ -38,7 +38,7 @@ pub struct Etags {
 
 impl Etags {
     /// Learns from an object that was read.
-    pub fn learn(&self, entry: &Entry, digest: &ContentDigest) {
+    fn learn(&self, entry: &Entry, digest: &ContentDigest) {
         if digest.etag.as_ref().is_some_and(|computed| computed.eq_ignore_ascii_case(&entry.etag)) {
             match EtagKind::of(&entry.etag) {
                 EtagKind::Md5 => self.whole.store(true, Ordering::Relaxed),
@@ -88,6 +88,40 @@ impl Etags {
             }
         }
         read_count
+    }
+}
+
+/// What comes of bytes that were read, by what the source says of them.
+#[derive(Debug)]
+pub enum Judgement {
+    /// The source says that they are its own.
+    Linked,
+    /// It says nothing that counts; with a finding, nobody can tell whether it does.
+    Unlinked(Option<Finding>),
+    /// They are damaged.
+    ReadAgain,
+}
+
+/// Judges what was read of `entry`. `is_repeated`: the same was read before, so that it is no accident of the line.
+pub async fn judge(
+    route: &Route,
+    entry: &Entry,
+    digest: &ContentDigest,
+    word: Word,
+    is_repeated: bool,
+    errand: &Errand,
+) -> Judgement {
+    route.etags.learn(entry, digest);
+    match word {
+        Word::Agrees => Judgement::Linked,
+        Word::Silent => Judgement::Unlinked(None),
+        Word::Contradicts { is_certain: false } if is_repeated => match route.etags.meaning(route, entry, errand).await
+        {
+            Meaning::Md5 => Judgement::ReadAgain,
+            Meaning::Other => Judgement::Unlinked(None),
+            Meaning::Unknown => Judgement::Unlinked(Some(contradicted(entry))),
+        },
+        Word::Contradicts { .. } => Judgement::ReadAgain,
     }
 }
 

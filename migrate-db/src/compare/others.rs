@@ -4,8 +4,8 @@
 /// Objects with smaller identifiers were made with the database (`FirstNormalObjectId` in PostgreSQL's sources).
 const FIRST_OF_USERS: u32 = 16_384;
 
-/// `public` has a comment from the beginning, also where `--clean` made it anew; only another one is a user's. Subscriptions stay behind, and leave comments
-/// behind themselves when they are dropped.
+/// `public` has a comment from the beginning, also where `--clean` made it anew; only another one is a user's. Subscriptions
+/// stay behind, and leave comments behind themselves when they are dropped.
 pub(super) fn comments() -> String {
     format!(
         "SELECT 'comment', ARRAY['on ' || i.type || ' ' || {}],

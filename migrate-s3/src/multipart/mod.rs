@@ -12,13 +12,11 @@ use common::finding::ProofLevel;
 use common::tasks::TaskSet;
 use futures::FutureExt as _;
 
-use crate::copy::{
-    DAMAGED_READS_MAX, Proved, Route, Word, carried_tags, damaged, etag_plan, lost_metadata, source_word,
-};
+use crate::copy::{DAMAGED_READS_MAX, Proved, Route, carried_tags, damaged, etag_plan, lost_metadata, source_word};
 use crate::digest::{self, ContentHasher, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
-use crate::etags::{self, Meaning};
+use crate::etags::{self, Judgement};
 use crate::lenient;
 use crate::listing::Entry;
 use crate::metadata::{self, Head, Tags};
@@ -187,21 +185,13 @@ impl Upload {
         let sent_bytes: u64 = sent.iter().map(|part| part.bytes).sum();
         let digest = sequence.finish().filter(|_| sent_bytes == self.entry.size);
         let digest = digest.ok_or_else(|| damaged(&self.route.source, &self.entry.key, "its parts do not add up"))?;
-        self.route.etags.learn(&self.entry, &digest);
+        let word = source_word(&self.entry.etag, head, &digest, || crc);
         let is_repeated = before == Some(digest.sha256);
-        let (proof, doubt) = match source_word(&self.entry.etag, head, &digest, || crc) {
-            Word::Agrees => (ProofLevel::Linked, None),
-            Word::Silent => (ProofLevel::Stored, None),
-            // Read twice with the same digest: perhaps the parts' boundaries or the encryption are another than the ETag's form
-            // lets one think.
-            Word::Contradicts { is_certain: false } if is_repeated => {
-                match self.route.etags.meaning(&self.route, &self.entry, &self.errand).await {
-                    Meaning::Md5 => return Ok(Transferred::Doubtful(digest.sha256)),
-                    Meaning::Other => (ProofLevel::Stored, None),
-                    Meaning::Unknown => (ProofLevel::Stored, Some(etags::contradicted(&self.entry))),
-                }
-            }
-            Word::Contradicts { .. } => return Ok(Transferred::Doubtful(digest.sha256)),
+        let judged = etags::judge(&self.route, &self.entry, &digest, word, is_repeated, &self.errand).await;
+        let (proof, doubt) = match judged {
+            Judgement::Linked => (ProofLevel::Linked, None),
+            Judgement::Unlinked(doubt) => (ProofLevel::Stored, doubt),
+            Judgement::ReadAgain => return Ok(Transferred::Doubtful(digest.sha256)),
         };
         let completed = self.complete(sent, crc, may_replace).await?;
         let target_checksum = completed.crc64nvme.filter(|stored| *stored == digest::crc64_base64(crc));
