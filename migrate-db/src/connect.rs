@@ -5,10 +5,8 @@
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use common::tasks::Background;
-use platform::tunnel::{Tunnel, TunnelStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
@@ -19,14 +17,7 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, ServerError, Side};
 use crate::sql;
 use crate::tls::SslMode;
-
-/// Silence on the wire before TCP asks whether the other side still lives: below the 350 s after which AWS NAT
-/// gateways forget a connection.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_RETRIES: u32 = 6;
-/// Unacknowledged bytes older than this mean that the connection is dead.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(90);
+use crate::wire::{self, Wire};
 
 /// Settings that every session has, so that equal content gives equal text on every server (facts: text output is
 /// the same from PostgreSQL 12 to 18 with these pinned), and no server-side limit ends a long copy. A server that does
@@ -76,7 +67,7 @@ impl Session {
     /// Connects and pins the settings.
     pub async fn open(endpoint: &Endpoint, side: Side) -> Result<Self> {
         let failed = |source: ServerError| Error::Connect { side, endpoint: endpoint.label(), source };
-        // The limit of tokio-postgres covers the TCP connection only; this one covers TLS and the log-in too.
+        // All of it: the socket, TLS and the log-in.
         let limit = endpoint.connect_timeout;
         let session = tokio::time::timeout(limit, Self::connect(endpoint, side))
             .await
@@ -90,47 +81,22 @@ impl Session {
             |error: tokio_postgres::Error| Error::Connect { side, endpoint: endpoint.label(), source: error.into() };
         let config = config_for(endpoint);
         let tls = endpoint.tls.client_config(side)?;
-        if let Some(tunnel) = &endpoint.tunnel {
-            return Self::connect_through(tunnel, endpoint, &config, tls, side).await;
-        }
-        let (client, driver) = match tls {
+        let wire = wire::open(endpoint, side).await?;
+        let (client, driver) = match tls.filter(|_| !endpoint.is_unix_socket()) {
             None => {
-                let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
+                let (client, connection) = config.connect_raw(wire, NoTls).await.map_err(failed)?;
                 (client, Background::spawn(drive(connection)))
             }
             Some(tls) => {
-                let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await.map_err(failed)?;
-                (client, Background::spawn(drive(connection)))
-            }
-        };
-        Ok(Self { client, side, _driver: driver })
-    }
-
-    /// Over a stream instead of a socket of its own. TLS proves the database's own name, whatever is in between.
-    async fn connect_through(
-        tunnel: &Tunnel,
-        endpoint: &Endpoint,
-        config: &Config,
-        tls: Option<rustls::ClientConfig>,
-        side: Side,
-    ) -> Result<Self> {
-        let failed =
-            |error: tokio_postgres::Error| Error::Connect { side, endpoint: endpoint.label(), source: error.into() };
-        let stream = tunnel.connect(&endpoint.host, endpoint.port).await?;
-        let (client, driver) = match tls {
-            None => {
-                let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(failed)?;
-                (client, Background::spawn(drive(connection)))
-            }
-            Some(tls) => {
-                let mut connector = MakeRustlsConnect::new(tls);
-                let connector = MakeTlsConnect::<TunnelStream>::make_tls_connect(&mut connector, &endpoint.host);
+                // TLS proves the database's own name, whatever is in between.
+                let connector =
+                    MakeTlsConnect::<Wire>::make_tls_connect(&mut MakeRustlsConnect::new(tls), &endpoint.host);
                 let connector = connector.map_err(|error| Error::Connect {
                     side,
                     endpoint: endpoint.label(),
                     source: ServerError::unusable_name(&error.to_string()),
                 })?;
-                let (client, connection) = config.connect_raw(stream, connector).await.map_err(failed)?;
+                let (client, connection) = config.connect_raw(wire, connector).await.map_err(failed)?;
                 (client, Background::spawn(drive(connection)))
             }
         };
@@ -207,31 +173,19 @@ impl Deref for Session {
     }
 }
 
+/// Who we are there. Where that is, is the wire's to know.
 fn config_for(endpoint: &Endpoint) -> Config {
     let mut config = Config::new();
-    if endpoint.is_unix_socket() {
-        config.host_path(&endpoint.host);
-    } else {
-        config.host(&endpoint.host);
-    }
-    if let Some(address) = endpoint.host_address {
-        config.hostaddr(address);
-    }
-    config
-        .port(endpoint.port)
-        .user(&endpoint.user)
-        .dbname(&endpoint.database)
-        .application_name(APPLICATION_NAME)
-        .connect_timeout(endpoint.connect_timeout)
-        .keepalives_idle(KEEPALIVE_IDLE)
-        .keepalives_interval(KEEPALIVE_INTERVAL)
-        .keepalives_retries(KEEPALIVE_RETRIES)
-        .tcp_user_timeout(TCP_USER_TIMEOUT)
-        .ssl_mode(match endpoint.tls.mode {
-            SslMode::Disable => tokio_postgres::config::SslMode::Disable,
-            SslMode::Allow | SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
-            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => tokio_postgres::config::SslMode::Require,
-        });
+    config.user(&endpoint.user).dbname(&endpoint.database).application_name(APPLICATION_NAME).ssl_mode(match endpoint
+        .tls
+        .mode
+    {
+        // As libpq has it: a socket of this machine needs no TLS.
+        _ if endpoint.is_unix_socket() => tokio_postgres::config::SslMode::Disable,
+        SslMode::Disable => tokio_postgres::config::SslMode::Disable,
+        SslMode::Allow | SslMode::Prefer => tokio_postgres::config::SslMode::Prefer,
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => tokio_postgres::config::SslMode::Require,
+    });
     if let Some(password) = &endpoint.password {
         config.password(password.expose());
     }

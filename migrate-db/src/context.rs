@@ -62,6 +62,11 @@ impl Context {
         self.progress.set_bytes_total(self.passes() * forecast.bytes());
     }
 
+    /// Bytes that are still to be copied or read back, as far as one can tell.
+    pub fn bytes_left(&self) -> u64 {
+        self.progress.snapshot().extent().map_or(0, |(done, total)| total.saturating_sub(done))
+    }
+
     /// How often each byte passes: when it is copied, and when it is read back.
     pub fn passes(&self) -> u64 {
         if self.reads_back { 2 } else { 1 }

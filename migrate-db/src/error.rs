@@ -276,6 +276,12 @@ impl ServerError {
         Self { message: format!("no certificate can name the host: {reason}"), code: None, transient: false }
     }
 
+    /// There is nobody to talk to. A name that cannot be one is the only cause that does not pass.
+    pub fn unreachable(error: &std::io::Error) -> Self {
+        let transient = error.kind() != std::io::ErrorKind::InvalidInput;
+        Self { message: format!("error connecting to server: {error}"), code: None, transient }
+    }
+
     /// A time limit of ours was exceeded.
     pub fn timeout(what: &str, limit: Duration) -> Self {
         Self { message: format!("{what} took longer than {} s", limit.as_secs()), code: None, transient: true }

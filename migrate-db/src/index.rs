@@ -16,6 +16,11 @@ use crate::error::{Error, Result};
 use crate::record::BUILD;
 use crate::{orphans, sql};
 
+/// The first major whose builds have helpers: parallel workers, two unless the server says otherwise.
+const HELPERS_SINCE: i32 = 11;
+/// No build of a smaller table has any (`min_parallel_table_scan_size`).
+const HELPED_ABOVE_BYTES: u64 = 8 << 20;
+
 /// Statements that make a session ready to build, one of `index_jobs`: all builders together may sort in half as much memory
 /// as the server's shared buffers, where its own setting is not more. On Amazon RDS that is an eighth of the machine.
 pub fn prepare_builder(index_jobs: usize) -> String {
@@ -31,9 +36,10 @@ pub fn prepare_builder(index_jobs: usize) -> String {
 ///
 /// An index that cannot be built is a finding; the others are built all the same.
 pub async fn build_all<'a>(context: &Context, table: &'a Table) -> Result<Vec<&'a Index>> {
+    let helpers = helpers(context, table);
     let built: Vec<Option<&Index>> = stream::iter(&table.indexes)
         .map(|index| async move {
-            match build(context, index).await {
+            match build(context, index, helpers).await {
                 Ok(()) => Ok(Some(index)),
                 Err(error) => record_failure(context, format!("index {}", index.name), BUILD, error).map(|()| None),
             }
@@ -42,6 +48,30 @@ pub async fn build_all<'a>(context: &Context, table: &'a Table) -> Result<Vec<&'
         .try_collect()
         .await?;
     Ok(built.into_iter().flatten().collect())
+}
+
+/// The statement that gives the builds of a table helpers or takes them away.
+fn helpers(context: &Context, table: &Table) -> &'static str {
+    if context.target_version.major() < HELPERS_SINCE || table.bytes < HELPED_ABOVE_BYTES {
+        return "";
+    }
+    let at_once = table.indexes.len() + usize::from(context.reads_back);
+    let to_read_back = if context.reads_back { table.bytes } else { 0 };
+    let elsewhere = context.bytes_left().saturating_sub(to_read_back);
+    if is_crowded(at_once, context.builders.width(), elsewhere, table.bytes) {
+        "SET max_parallel_maintenance_workers = 0; "
+    } else {
+        "SET max_parallel_maintenance_workers TO DEFAULT; "
+    }
+}
+
+/// Whether the target is busy without helpers: with what is done `at_once` to a table of `bytes` on a server that carries `width`,
+/// or with `elsewhere`, bytes of other tables still to be copied or read back.
+///
+/// Helpers shorten a build that others wait for, and take a quarter more of the processors in all (measured: six indexes over
+/// 860 MB, 4.3 s instead of 3.4 s). A table's indexes take about a quarter of the time of copying and reading it back.
+fn is_crowded(at_once: usize, width: usize, elsewhere: u64, bytes: u64) -> bool {
+    at_once + 1 >= width || elsewhere >= bytes / 2
 }
 
 /// Makes the constraints that `indexes` serve, and whatever else belongs to these. Waits for everybody who reads the table.
@@ -66,12 +96,12 @@ pub(crate) fn record_failure(context: &Context, item: String, aspect: &str, erro
     }
 }
 
-async fn build(context: &Context, index: &Index) -> Result<()> {
+async fn build(context: &Context, index: &Index, helpers: &str) -> Result<()> {
     context
         .with_session(&context.builders, async |session, _| {
             let started = Instant::now();
             let action = format!("build the index {}", index.name);
-            match session.execute(&action, &index.definition).await {
+            match session.execute(&action, &format!("{helpers}{}", index.definition)).await {
                 // CREATE INDEX is atomic: one that exists under this name is whole.
                 Err(Error::Statement { source, .. }) if source.code() == Some(&SqlState::DUPLICATE_TABLE) => Ok(()),
                 Ok(()) => {
@@ -210,4 +240,18 @@ pub async fn drop_foreign_keys(session: &Session, table: &RelationName) -> Resul
         session.execute(&format!("remove a foreign key around {table}"), row.get(0)).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_crowded;
+
+    #[test]
+    fn helpers_come_when_others_would_wait_for_the_build() {
+        assert!(!is_crowded(2, 4, 0, 500), "the last table");
+        assert!(!is_crowded(2, 4, 200, 500), "one that dwarfs the rest");
+        assert!(is_crowded(2, 4, 300, 500), "others keep the processors busy");
+        assert!(is_crowded(3, 4, 0, 500), "its own indexes do");
+        assert!(!is_crowded(3, 8, 0, 500), "on a larger machine they do not");
+    }
 }

@@ -58,6 +58,7 @@ pub mod tls;
 pub mod verify;
 pub mod way;
 pub mod width;
+pub mod wire;
 
 use common::error::{OperatorError, show};
 use common::exit::ExitStatus;

@@ -201,7 +201,7 @@ mod tests {
     fn table(key: &[&str]) -> Table {
         let column = |name: &&str| Column {
             name: (*name).into(),
-            column_type: ColumnType { name: "text".into(), text_reason: None, floats: Floats::None },
+            column_type: ColumnType { name: "text".into(), text_reason: None, floats: Floats::None, text_cost: 0 },
         };
         Table {
             oid: 1,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use common::units;
 use sha2::{Digest as _, Sha256};
 
+use crate::catalog::types::Floats;
 use crate::catalog::{Catalog, ForeignKey, LeftOut, Partitioned, RelationName, ServerVersion, Table};
 use crate::floats::Spelling;
 use crate::preset::Planted;
@@ -96,9 +97,7 @@ fn without(mut catalog: Catalog, planted: &Planted) -> Catalog {
 }
 
 fn plan_table(table: Table, version: ServerVersion, segment_bytes_max: u64) -> TablePlan {
-    let text_reason = table.columns.iter().find_map(|column| {
-        column.column_type.text_reason.as_ref().map(|reason| format!("column {}: {reason}", column.name))
-    });
+    let text_reason = text_reason(&table);
     let format = if text_reason.is_some() { Format::Text } else { Format::Binary };
     TablePlan {
         spelling: Spelling::of(&table, format, version),
@@ -107,6 +106,22 @@ fn plan_table(table: Table, version: ServerVersion, segment_bytes_max: u64) -> T
         ranges: segment::cut(&table, version, segment_bytes_max),
         table,
     }
+}
+
+/// Why the rows of a table travel as text; `None` where they do not.
+///
+/// Looks at the types only: where a start is followed by another, both must come to the same, whatever the table has become.
+fn text_reason(table: &Table) -> Option<String> {
+    /// Nanoseconds a row below which it is not worth a word in the plan.
+    const WORTH_IT: i32 = 200;
+    let types = || table.columns.iter().map(|column| &column.column_type);
+    let unsafe_column = table.columns.iter().find_map(|column| {
+        column.column_type.text_reason.as_ref().map(|reason| format!("column {}: {reason}", column.name))
+    });
+    let cost: i32 = types().map(|column_type| column_type.text_cost).sum();
+    // Floats would have to be spelled alike first when they come from an old server.
+    let is_cheaper = cost <= -WORTH_IT && types().all(|column_type| column_type.floats == Floats::None);
+    unsafe_column.or_else(|| is_cheaper.then(|| "mostly small numbers, which are shorter as text".to_owned()))
 }
 
 impl Plan {
@@ -183,12 +198,15 @@ impl TablePlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::types::Floats;
     use crate::catalog::{Column, ColumnType};
 
     pub(crate) fn table(name: &str, bytes: u64, text_reason: Option<&str>) -> Table {
-        let column_type =
-            ColumnType { name: "integer".into(), text_reason: text_reason.map(Into::into), floats: Floats::None };
+        let column_type = ColumnType {
+            name: "integer".into(),
+            text_reason: text_reason.map(Into::into),
+            floats: Floats::None,
+            text_cost: -25,
+        };
         Table {
             oid: 1,
             name: RelationName { schema: "public".into(), name: name.into() },
@@ -220,6 +238,20 @@ mod tests {
           copy public.odd: 16.4 kB, text (column id: type citext is odd)
           copy public.small: 8.2 kB, binary
         ");
+    }
+
+    #[test]
+    fn rows_of_small_numbers_travel_as_text_whatever_their_size() {
+        let wide = |floats, columns, bytes| {
+            let mut table = table("wide", bytes, None);
+            table.columns[0].column_type.floats = floats;
+            table.columns = vec![table.columns[0].clone(); columns];
+            text_reason(&table).is_some()
+        };
+        assert!(wide(Floats::None, 8, 8192));
+        assert!(wide(Floats::None, 8, 8 << 30));
+        assert!(!wide(Floats::None, 7, 8 << 30));
+        assert!(!wide(Floats::Double, 8, 8192));
     }
 
     #[test]

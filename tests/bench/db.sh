@@ -12,7 +12,7 @@ as_postgres() { setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"
 
 # start SIDE PORT: a server that does not wait for the disk, so that programs are compared and not disks.
 start() {
-    as_postgres "$bin/initdb" --pgdata="$work/$1" --auth=trust --username=postgres --no-sync >/dev/null
+    as_postgres "$bin/initdb" --pgdata="$work/$1" --encoding=UTF8 --no-locale --auth=trust --username=postgres --no-sync >/dev/null
     printf '%s\n' "port=$2" "unix_socket_directories='$work'" shared_buffers=512MB max_wal_size=8GB maintenance_work_mem=256MB \
         fsync=off full_page_writes=off autovacuum=off jit=off max_locks_per_transaction=1024 >>"$work/$1/postgresql.conf"
     as_postgres "$bin/pg_ctl" -D "$work/$1" -l "$work/$1.log" -w start >/dev/null

@@ -101,24 +101,22 @@ PYTHON
 rclone copy "$work/files" source:bench --transfers 16
 rm -rf "$work/files"
 
-# measure NAME COMMAND…: wall, CPU and the largest process, median of the rounds; NAME-before runs before each of them.
+# measure CASE TOOL BEFORE COMMAND…: wall, CPU and the largest process of one round; BEFORE runs before it, unmeasured.
 cat >"$work/measure.py" <<'PYTHON'
 import os, subprocess, sys, time
-results, case, tool, rounds, before = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5]
-rows = []
-for index in range(rounds):
-    if before:
-        subprocess.run(before, shell=True, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with open(f"{results}.log", "ab") as log:
-        started = time.monotonic()
-        child = subprocess.Popen(sys.argv[6:], stdout=log, stderr=log)
-        _, status, usage = os.wait4(child.pid, 0)
-        wall = time.monotonic() - started
-    # 6: compared, and not all of it can be proved; a peer that has no such word says 0.
-    if status and os.waitstatus_to_exitcode(status) != 6:
-        sys.exit(f"{case} by {tool} ended with {os.waitstatus_to_exitcode(status)}: " + open(f"{results}.log").read()[-2000:])
-    rows.append((wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000))
-wall, cpu, memory = sorted(rows)[len(rows) // 2]
+results, case, tool, before = sys.argv[1:5]
+if before:
+    subprocess.run(before, shell=True, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+os.sync()
+with open(f"{results}.log", "ab") as log:
+    started = time.monotonic()
+    child = subprocess.Popen(sys.argv[5:], stdout=log, stderr=log)
+    _, status, usage = os.wait4(child.pid, 0)
+    wall = time.monotonic() - started
+# 6: compared, and not all of it can be proved; a peer that has no such word says 0.
+if status and os.waitstatus_to_exitcode(status) != 6:
+    sys.exit(f"{case} by {tool} ended with {os.waitstatus_to_exitcode(status)}: " + open(f"{results}.log").read()[-2000:])
+cpu, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000
 print(f"bench-s3: {case:<34} {tool:<12} {wall:7.2f} s {cpu:7.2f} s CPU {memory:6.0f} MB", file=sys.stderr)
 with open(results, "a") as file:
     file.write(f"{case}\t{tool}\t{wall:.2f}\t{cpu:.2f}\t{memory:.0f}\n")
@@ -127,7 +125,7 @@ results=$work/results
 measure() {
     local case=$1 tool=$2 before=$3
     shift 3
-    python3 "$work/measure.py" "$results" "$case" "$tool" "$ROUNDS" "$before" "$@"
+    python3 "$work/measure.py" "$results" "$case" "$tool" "$before" "$@"
 }
 purge() { printf '%q --config %q purge target:%s; %q --config %q mkdir target:%s; rm -rf %q' \
     "$tools/rclone" "$RCLONE_CONFIG" "$1" "$tools/rclone" "$RCLONE_CONFIG" "$1" "$work/state-$1"; }
@@ -153,17 +151,23 @@ theirs() {
 }
 
 say "$ROUNDS rounds of each, on $(nproc) cores"
-theirs copy "$(purge rclone)" sync source:bench target:rclone
-ours copy "$(purge ours)" bench ours
-theirs 'read both sides' '' check source:bench target:rclone --download
-ours 'read both sides' '' bench ours --verify
-theirs 'nothing to do' '' check source:bench target:rclone
-ours 'nothing to do' '' bench ours
-if "$MIGRATE_S3" --help | grep -q 'verify=stored\|verify\[=\|<HOW>'; then
+# In turns, since servers that have written and removed much are slower.
+turns() { for ((round = 0; round < ROUNDS; round++)); do "$@"; done; }
+copy() {
+    theirs copy "$(purge rclone)" sync source:bench target:rclone
+    ours copy "$(purge ours)" bench ours
+}
+compare() {
+    theirs 'read both sides' '' check source:bench target:rclone --download
+    ours 'read both sides' '' bench ours --verify
+    theirs 'nothing to do' '' check source:bench target:rclone
+    ours 'nothing to do' '' bench ours
     ours 'compare without bodies' '' bench ours --verify=stored
-fi
+}
+turns copy
+turns compare
 if [[ " $WITH " == *" s3sync "* ]]; then
-    measure copy s3sync "$(purge s3sync)" s3sync --source-access-key AKIAsource --source-secret-access-key secret-source \
+    turns measure copy s3sync "$(purge s3sync)" s3sync --source-access-key AKIAsource --source-secret-access-key secret-source \
         --source-endpoint-url http://127.0.0.1:8433 --source-region eu-west-2 --source-force-path-style \
         --target-access-key AKIAtarget --target-secret-access-key secret-target \
         --target-endpoint-url http://127.0.0.1:8444 --target-region eu-west-2 --target-force-path-style \
@@ -177,7 +181,7 @@ export AWS_DEFAULT_REGION=eu-west-2 AWS_EC2_METADATA_DISABLED=true
 AWS_ACCESS_KEY_ID=AKIAsource AWS_SECRET_ACCESS_KEY=secret-source aws --endpoint-url http://127.0.0.1:8433 s3 sync --only-show-errors s3://bench "$work/disk"
 AWS_ACCESS_KEY_ID=AKIAtarget AWS_SECRET_ACCESS_KEY=secret-target aws --endpoint-url http://127.0.0.1:8444 s3 sync --only-show-errors "$work/disk" s3://old
 SH
-    ROUNDS=1 measure copy 'old script' "$(purge old); rm -rf $work/disk" bash "$work/old.sh"
+    measure copy 'old script' "$(purge old); rm -rf $work/disk" bash "$work/old.sh"
     rm -rf "$work/disk"
 fi
 # A million keys that a lister makes up on the spot, and half of them on the target; everything else is not there.
@@ -215,7 +219,7 @@ servers+=($!)
 python3 "$work/lister.py" 8466 "$((KEYS / 2))" &
 servers+=($!)
 sleep 1
-measure "dry run over $KEYS keys" migrate-s3 '' env -i PAAS_BUCKET=s3://source PAAS_ACCESS_KEY_ID=A PAAS_SECRET_ACCESS_KEY=s \
+turns measure "dry run over $KEYS keys" migrate-s3 '' env -i PAAS_BUCKET=s3://source PAAS_ACCESS_KEY_ID=A PAAS_SECRET_ACCESS_KEY=s \
     PAAS_ENDPOINT_URL=http://127.0.0.1:8455 NEW_BUCKET=s3://target NEW_ENDPOINT_URL=http://127.0.0.1:8466 AWS_ACCESS_KEY_ID=B \
     AWS_SECRET_ACCESS_KEY=s "$MIGRATE_S3" --dry-run
 if ((HUGE_MB)); then
@@ -223,9 +227,9 @@ if ((HUGE_MB)); then
     head -c "${HUGE_MB}000000" /dev/zero | openssl enc -aes-128-ctr -nosalt -pass pass:bench 2>/dev/null |
         rclone rcat source:huge/object --s3-chunk-size 64M --s3-upload-concurrency 2
     rclone mkdir target:huge-ours
-    ROUNDS=1 measure 'one object, GET piped into PUT' rclone '' sh -c \
+    measure 'one object, GET piped into PUT' rclone '' sh -c \
         "$tools/rclone cat source:huge/object | $tools/rclone rcat target:huge-rclone/object --s3-chunk-size 16M"
-    ROUNDS=1 ours 'one object' '' huge huge-ours
+    ours 'one object' '' huge huge-ours
 fi
 
 page=runbooks/reference/benchmarks-s3.md
@@ -234,7 +238,12 @@ python3 - "$results" "$page" "$SMALL" "$MIDDLE" "$LARGE" "$HUGE_MB" "$ROUNDS" "$
     "$("$tools/weed" version 2>/dev/null | head -1)" "$KEYS" <<'PYTHON'
 import os, sys
 results, page, small, middle, large, huge, rounds, rclone, weed, keys = sys.argv[1:]
-rows = [line.rstrip("\n").split("\t") for line in open(results)]
+rounds_of = {}
+for line in open(results):
+    case, tool, *figures = line.rstrip("\n").split("\t")
+    rounds_of.setdefault((case, tool), []).append(figures)
+# The median by wall time, whole, so that the figures of a line belong to one round.
+rows = [[*key, *sorted(each, key=lambda figures: float(figures[0]))[len(each) // 2]] for key, each in rounds_of.items()]
 model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
 table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
 by = {(case, tool): [float(x) for x in rest] for case, tool, *rest in rows}
@@ -250,7 +259,7 @@ Written by `make bench-s3`, which replaces this page. Whole processes: wall time
 
 {int(small):,} objects of 300 B to 60 kB, {middle} of 2 MB, {large} of 100 MB, and one of {int(huge):,} MB. Two SeaweedFS servers on
 the same machine ({os.cpu_count()} cores, {model}), over loopback and HTTP, so that the servers take part of the cores. The median of
-{rounds} rounds by wall time; the old script and the large object, one round.
+{rounds} rounds by wall time, the programs in turns; the old script and the large object, one round.
 
 `{rclone}` with `--transfers 32 --checkers 32 --fast-list`; `SeaweedFS {weed.split()[2] if len(weed.split()) > 2 else weed}`. migrate-s3 takes SHA-256 of every
 byte, keeps a journal and writes a report with a manifest; rclone does none of that.

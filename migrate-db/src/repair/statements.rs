@@ -48,7 +48,7 @@ mod tests {
     fn keys_are_typed_literals() {
         let column = |name: &str, type_name: &str| Column {
             name: name.into(),
-            column_type: ColumnType { name: type_name.into(), text_reason: None, floats: Floats::None },
+            column_type: ColumnType { name: type_name.into(), text_reason: None, floats: Floats::None, text_cost: 0 },
         };
         let (id, part) = (column("id", "bigint"), column("Part", "text"));
         let table = RelationName { schema: "public".into(), name: "t".into() };

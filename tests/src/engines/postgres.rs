@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use testcontainers::core::{IntoContainerPort as _, Mount, WaitFor};
 use testcontainers::{CopyTargetOptions, ImageExt as _};
 use tokio::sync::OnceCell;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Config, NoTls};
 
 use super::container::{generic_image, image, start};
 use super::tls::Certificates;
@@ -210,9 +210,11 @@ impl Database {
     }
 }
 
-/// A connection whose driver runs until the client is dropped.
+/// A connection whose driver runs until the client is dropped, without the limits that a test gives the role.
 async fn connect(url: &str) -> Client {
-    let connected = tokio_postgres::connect(url, NoTls).await;
+    let mut config: Config = url.parse().unwrap_or_else(|error| panic!("{error}"));
+    config.options("-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0");
+    let connected = config.connect(NoTls).await;
     let (client, connection) = connected.unwrap_or_else(|error| panic!("cannot connect: {}", described(&error)));
     // The client reports whatever ends the connection.
     tokio::spawn(async move { drop(connection.await) });
