@@ -27,7 +27,8 @@ enum Mode {
 
 /// What the connections share.
 struct Shared {
-    target: SocketAddr,
+    /// Where connections go, one after the other.
+    targets: Vec<SocketAddr>,
     mode: watch::Receiver<Mode>,
     /// Each new value cuts every connection that is open.
     cuts: watch::Receiver<u64>,
@@ -54,6 +55,15 @@ impl FaultProxy {
     ///
     /// Fails when no port or thread can be had.
     pub fn start(target: SocketAddr) -> io::Result<Self> {
+        Self::start_balancing(vec![target])
+    }
+
+    /// The same to several targets, connection by connection in turns: a load balancer.
+    ///
+    /// # Errors
+    ///
+    /// Fails when no port or thread can be had.
+    pub fn start_balancing(targets: Vec<SocketAddr>) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
@@ -61,7 +71,7 @@ impl FaultProxy {
         let (cuts, cuts_seen) = watch::channel(0);
         let (stop, stopped) = oneshot::channel();
         let shared = Arc::new(Shared {
-            target,
+            targets,
             mode: mode_seen,
             cuts: cuts_seen,
             left: AtomicI64::new(-1),
@@ -143,19 +153,20 @@ async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                shared.accepted.fetch_add(1, Ordering::SeqCst);
+                let before = shared.accepted.fetch_add(1, Ordering::SeqCst);
+                let target = shared.targets[usize::try_from(before).unwrap_or(0) % shared.targets.len()];
                 if *shared.mode.borrow() != Mode::Refuse {
-                    connections.spawn(connection(client, Arc::clone(&shared), cuts.clone()));
+                    connections.spawn(connection(client, target, Arc::clone(&shared), cuts.clone()));
                 }
             }
         }
     }
 }
 
-async fn connection(client: TcpStream, shared: Arc<Shared>, cuts: watch::Sender<u64>) {
+async fn connection(client: TcpStream, target: SocketAddr, shared: Arc<Shared>, cuts: watch::Sender<u64>) {
     let mut cut = shared.cuts.clone();
     cut.mark_unchanged();
-    let Ok(target) = TcpStream::connect(shared.target).await else { return };
+    let Ok(target) = TcpStream::connect(target).await else { return };
     // Small messages of a request-and-answer protocol: Nagle's algorithm would delay each of them.
     let _ = (client.set_nodelay(true), target.set_nodelay(true));
     let (from_client, to_client) = client.into_split();

@@ -1,6 +1,9 @@
 //! Poolers between the program and a server: one that shares connections between transactions is refused.
 
-use tests::engines::PgBouncer;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tests::engines::{Database, PgBouncer};
+use tests::fault_proxy::FaultProxy;
 
 use super::pair::Pair;
 
@@ -26,6 +29,32 @@ async fn a_pooler_that_shares_its_connections_is_refused_on_either_side() {
         assert!(outcome.stderr.contains("name the server itself"), "{outcome}");
         pair.assert_no_journal().await;
     }
+}
+
+#[tokio::test]
+async fn a_load_balancer_is_refused_whichever_connections_it_gives_to_the_other_server() {
+    // GIVEN a database of the same name on two servers, and a load balancer that gives one of them every third connection
+    let pair = Pair::filled(15, 17, SCHEMA).await;
+    let name = format!("{}_balanced", pair.source.name);
+    for database in [&pair.source, &pair.target] {
+        database.execute(&format!("CREATE DATABASE {name}")).await;
+    }
+    let (usual, other) = (address(&pair.source), address(&pair.target));
+    let balancer = FaultProxy::start_balancing(vec![usual, usual, other]).unwrap();
+    let balanced = pair.source.url_through(balancer.port()).replace(&pair.source.name, &name);
+
+    // WHEN a migration is to read through it
+    let outcome = pair.program_between(&balanced, &pair.target.url()).run().await;
+
+    // THEN it is refused before anything is changed, with the way out
+    outcome.assert_code(3);
+    assert!(outcome.stderr.contains("reach two different servers"), "{outcome}");
+    assert!(outcome.stderr.contains("name one server"), "{outcome}");
+    pair.assert_no_journal().await;
+}
+
+fn address(database: &Database) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, database.engine.port).into()
 }
 
 #[tokio::test]
