@@ -276,8 +276,12 @@ pub async fn carried_tags(
     match metadata::tags(source, entry, head.tag_count, errand).await {
         Ok(tags) => Ok((tags, Vec::new())),
         Err(error) if error.is_denied() || error.is_unsupported() => {
-            let detail = format!("copied without its tags, which cannot be read: {}", common::error::describe(&error));
-            Ok((Tags::new(), vec![Finding::new(FindingKind::Error, entry.name(), "tags", detail)]))
+            let reason = common::error::describe(&error);
+            let (kind, detail) = match head.tag_count {
+                Some(_) => (FindingKind::Error, format!("copied without its tags, which cannot be read: {reason}")),
+                None => (FindingKind::Unknown, format!("it may have tags, which cannot be read: {reason}")),
+            };
+            Ok((Tags::new(), vec![Finding::new(kind, entry.name(), "tags", detail)]))
         }
         Err(error) => Err(error),
     }

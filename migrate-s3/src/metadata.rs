@@ -59,7 +59,7 @@ pub struct Head {
     pub last_modified: Option<Timestamp>,
     /// The metadata.
     pub metadata: Metadata,
-    /// How many tags there are; `None` when the answer does not say, which also stands for none.
+    /// How many tags there are; `None` when the answer does not say.
     pub tag_count: Option<u32>,
     /// What the store keeps about the bytes.
     pub checksums: StoredChecksums,
@@ -117,7 +117,9 @@ macro_rules! head {
 impl Head {
     /// Reads the head of a GET; `size` is that of the whole object, which a ranged answer does not carry in one place.
     pub fn of_get(output: &GetObjectOutput, size: u64) -> Self {
-        head!(output, size)
+        let head: Self = head!(output, size);
+        // Every store that has tags tells their number with a GET, and tells it by silence where there are none.
+        Self { tag_count: head.tag_count.or(Some(0)), ..head }
     }
 
     /// Reads the head of a HEAD.
@@ -135,7 +137,9 @@ pub async fn head(store: &Store, key: &Key, version_id: Option<&str>, errand: &E
             request.set_version_id(version_id.map(ToOwned::to_owned)).customize().mutate_request(with_checksums).send()
         })
         .await?;
-    Ok(Head::of_head(&output))
+    let head = Head::of_head(&output);
+    let tag_count = head.tag_count.or(store.tells_tags_with_head(head.tag_count.is_some()).then_some(0));
+    Ok(Head { tag_count, ..head })
 }
 
 /// Asks for stored checksums without asking the SDK to check them.
@@ -143,19 +147,24 @@ pub fn with_checksums(request: &mut HttpRequest) {
     request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
 }
 
-/// The tags of `entry`; asks only when `tag_count` says that there are any.
+/// The tags of `entry`; does not ask when `tag_count` says that there are none.
 pub async fn tags(store: &Store, entry: &Entry, tag_count: Option<u32>, errand: &Errand) -> Result<Tags, Error> {
     let key = &entry.key;
-    if tag_count.unwrap_or(0) == 0 {
+    if tag_count == Some(0) {
         return Ok(Tags::new());
     }
     let full_key = store.full_key(key)?;
-    let output = store
+    let asked = store
         .call("GetObjectTagging", Some(key), errand, || {
             let request = store.client().get_object_tagging().bucket(store.bucket()).key(&full_key);
             request.set_version_id(entry.version_id().map(ToOwned::to_owned)).send()
         })
-        .await?;
+        .await;
+    let output = match asked {
+        // Nobody said that there are any, and the store does not know what tags are.
+        Err(error) if tag_count.is_none() && error.is_unsupported() => return Ok(Tags::new()),
+        asked => asked?,
+    };
     Ok(output.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
 }
 

@@ -4,6 +4,7 @@
 //! error names side, bucket, key and operation. Knows nothing of what the requests are for.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ struct Inner {
     options: SideOptions,
     owner: Option<String>,
     dialect: OnceLock<Dialect>,
+    /// Whether a HEAD has ever told how many tags an object has.
+    told_tags_with_head: AtomicBool,
 }
 
 impl Store {
@@ -100,7 +103,11 @@ impl Store {
             None => config,
         };
         let client = Client::from_conf(config.build());
-        let inner = Arc::new(Inner { side, client, url, options, owner, dialect: OnceLock::new() });
+        // S3 itself does: the documentation of HeadObject, `x-amz-tagging-count`. Of others one cannot know: LocalStack tells it
+        // with a GET only.
+        let told_tags_with_head = AtomicBool::new(options.endpoint_url.is_none());
+        let inner =
+            Arc::new(Inner { side, client, url, options, owner, dialect: OnceLock::new(), told_tags_with_head });
         Ok(Self { inner, limits: Limits::none() })
     }
 
@@ -133,6 +140,11 @@ impl Store {
     /// Bucket and prefix.
     pub fn url(&self) -> &BucketUrl {
         &self.inner.url
+    }
+
+    /// Whether a HEAD without a number of tags means that there are none. `told` says whether one just had a number.
+    pub fn tells_tags_with_head(&self, told: bool) -> bool {
+        self.inner.told_tags_with_head.fetch_or(told, Ordering::Relaxed) || told
     }
 
     /// The account whose bucket it must be, where one was given.

@@ -1,9 +1,9 @@
 //! Stores that we did not write, on the target side: what the strict one holds arrives there and verifies.
 
 use tests::engines::{Moto, s3};
-use tests::s3_server::{Account, NewObject, client_of};
+use tests::s3_server::{Account, Fault, FaultRule, NewObject, client_of};
 
-use super::{Estate, SOURCE, assert_totals, run};
+use super::{Estate, SOURCE, TARGET, assert_totals, run};
 
 /// Migrates a bucket of all kinds of objects to `bucket` at `endpoint`, twice, and verifies it in both ways.
 async fn arrives(endpoint: &str, account: &Account, bucket: &str) {
@@ -16,7 +16,11 @@ async fn arrives(endpoint: &str, account: &Account, bucket: &str) {
         estate.server.put(SOURCE, key, object.tag("class", "open = a+b @ c"));
     }
     estate.put("empty", "");
-    estate.server.put(SOURCE, "large", NewObject::generated(20 << 20, 1).header("x-amz-meta-kind", "archive"));
+    estate.server.put(
+        SOURCE,
+        "large",
+        NewObject::generated(20 << 20, 1).header("x-amz-meta-kind", "archive").tag("a", "b"),
+    );
     let count = keys.len() as u64 + 2;
     let program = estate
         .program()
@@ -35,6 +39,9 @@ async fn arrives(endpoint: &str, account: &Account, bucket: &str) {
         let stored = estate.server.get(SOURCE, &key).unwrap();
         assert_eq!(got.content_type(), stored.headers.get("content-type").map(String::as_str), "{key}");
         assert_eq!(got.body.collect().await.unwrap().into_bytes(), stored.body, "{key}");
+        let tagging = client.get_object_tagging().bucket(bucket).key(&key).send().await.unwrap();
+        let tags: Vec<(String, String)> = tagging.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        assert_eq!(tags, stored.tags.into_iter().collect::<Vec<_>>(), "{key}");
     }
     estate.put("empty", "");
     estate.server.put(
@@ -57,6 +64,27 @@ async fn into_moto() {
     let account = Account::new("AKIAMOTO", "moto-secret", &[]);
     client_of(&moto.endpoint(), &account, "us-east-1").create_bucket().bucket("moto-target").send().await.unwrap();
     arrives(&moto.endpoint(), &account, "moto-target").await;
+}
+
+#[tokio::test]
+async fn tags_that_only_a_get_tells_of_are_carried_and_compared() {
+    // GIVEN stores whose HEAD does not say that an object has tags, as LocalStack's, and tags on a small and a large one
+    let estate = Estate::new().await;
+    for bucket in [SOURCE, TARGET] {
+        estate.server.inject(FaultRule::new(Fault::NoTagging).bucket(bucket).on("HeadObject"));
+    }
+    estate.server.put(SOURCE, "small", NewObject::new("content").tag("class", "open"));
+    estate.server.put(SOURCE, "large", NewObject::generated(40 << 20, 1).tag("class", "closed"));
+
+    // WHEN they are migrated, and again, without a journal
+    assert_totals(&run(&estate.program(), 0).await, [2, 2, 0, 0]);
+    assert_totals(&run(&estate.program(), 0).await, [2, 0, 2, 0]);
+
+    // THEN the tags are there, and where one is not, it is named
+    estate.assert_same();
+    estate.server.put(TARGET, "small", NewObject::new("content"));
+    let outcome = run(&estate.program(), 4).await;
+    assert_eq!(outcome.summary()["findings_count"], 1, "{outcome}");
 }
 
 #[tokio::test]
