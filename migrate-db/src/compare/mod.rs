@@ -6,6 +6,7 @@
 mod inventory;
 mod others;
 mod queries;
+mod reprint;
 mod rights;
 
 use std::cmp::Ordering;
@@ -16,6 +17,7 @@ use common::finding::{Finding, FindingKind};
 use futures::{Stream, TryStreamExt as _};
 
 use self::inventory::Object;
+use self::reprint::reprinted;
 use crate::catalog::ServerVersion;
 use crate::connect::Session;
 use crate::error::Result;
@@ -28,6 +30,9 @@ const SHOWN_MAX: usize = 160;
 const NAMED_MAX: usize = 10;
 /// Aspects whose text is never shown: it can be long, and function bodies and options are known to hold secrets.
 const HIDDEN: [&str; 3] = ["body", "text", "foreign options"];
+/// Aspects that a server prints from its own parse trees, or that hold such a print.
+const EXPRESSIONS: [&str; 7] =
+    ["definition", "default", "using", "with check", "arguments", "parsed body", "partition key"];
 /// Kinds that others can belong to.
 const PARENTS: [&str; 6] = ["table", "view", "materialised view", "foreign table", "domain", "type"];
 
@@ -124,6 +129,9 @@ impl Comparison {
         }
         let (on_source, on_target) = (source.aspects()?, target.aspects()?);
         for (aspect, left, right) in unequal_aspects(&on_source, &on_target) {
+            if EXPRESSIONS.contains(&aspect) && left.map(reprinted) == right.map(reprinted) {
+                continue;
+            }
             if self.source_major != self.target_major && is_query(source, aspect, left, right) {
                 self.spelled.push(source.label());
             } else {
@@ -303,6 +311,19 @@ mod tests {
             ["note: schema query text: PostgreSQL 13 and 17 print queries in different words, so the text of \
                          these was not compared: view public.v"];
         assert_eq!(lines(&old, &new, (13, 17)), expected);
+    }
+
+    #[test]
+    fn what_a_server_prints_otherwise_once_it_read_its_own_print_is_equal_and_bodies_are_not() {
+        let (printed, again) = ("(ARRAY['a'::character varying])::text[]", "ARRAY[('a'::character varying)::text]");
+        let constraint = |text| vec![object("constraint", &["public", "t", "c"], &[], &[("definition", text)])];
+        assert!(lines(&constraint(printed), &constraint(again), (18, 18)).is_empty());
+        assert_eq!(
+            lines(&constraint(printed), &constraint("ARRAY[('b'::character varying)::text]"), (18, 18)).len(),
+            1
+        );
+        let function = |text| vec![object("function", &["public", "f()"], &[], &[("body", text)])];
+        assert_eq!(lines(&function(printed), &function(again), (18, 18)).len(), 1);
     }
 
     #[test]

@@ -27,12 +27,9 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
     let functions = question(
         rights,
         "function",
-        "ARRAY[n.nspname::text, format('%s(%s)', p.proname, pg_get_function_identity_arguments(p.oid))]",
+        &super::queries::function_name(),
         ("p.proowner", "coalesce(p.proacl, acldefault('f', p.proowner))"),
-        &format!(
-            "pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {user} AND {}",
-            super::queries::own("pg_proc", "p.oid")
-        ),
+        &format!("pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {}", super::queries::own_function()),
     );
     // `public` comes with the database, with other privileges in other majors.
     let schemas = question(

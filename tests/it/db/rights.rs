@@ -12,6 +12,7 @@ fn schema(prefix: &str) -> String {
          INSERT INTO app.logs (text) SELECT 'x' FROM generate_series(1, 100);
          CREATE FUNCTION app.f() RETURNS integer LANGUAGE sql AS 'SELECT 1';
          ALTER FUNCTION app.f() OWNER TO {prefix}_owner; REVOKE EXECUTE ON FUNCTION app.f() FROM PUBLIC;
+         CREATE PROCEDURE app.p(a integer, VARIADIC b text[]) LANGUAGE sql AS ''; CREATE TYPE app.span AS RANGE (subtype = float8);
          SELECT lo_from_bytea(4711, 'x'); ALTER LARGE OBJECT 4711 OWNER TO {prefix}_owner;
          GRANT SELECT ON LARGE OBJECT 4711 TO {prefix}_reader;
          ALTER DEFAULT PRIVILEGES FOR ROLE {prefix}_owner IN SCHEMA app GRANT SELECT ON TABLES TO {prefix}_reader;"
