@@ -66,3 +66,35 @@ async fn asked_for_they_arrive_and_are_compared() {
     outcome.assert_code(4);
     assert!(outcome.stdout.contains("rights on relation app.logs"), "{outcome}");
 }
+
+#[tokio::test]
+async fn rights_that_an_owner_gave_up_are_given_up_last() {
+    // GIVEN a source with a log that nobody may write to any more, not even its owner, an index over a function that the owner may
+    // not call, and an event trigger that refuses every grant
+    let pair = Pair::new(17, 18).await;
+    let name = pair.source.name.clone();
+    pair.source
+        .execute(&format!(
+            "CREATE ROLE {name}_app;
+             CREATE SCHEMA app;
+             CREATE FUNCTION app.f(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+             CREATE TABLE app.logs (id integer PRIMARY KEY, text text);
+             INSERT INTO app.logs SELECT id, 'x' FROM generate_series(1, 100) id;
+             CREATE INDEX by_f ON app.logs (app.f(id));
+             REVOKE EXECUTE ON FUNCTION app.f(integer) FROM PUBLIC, postgres;
+             ALTER SCHEMA app OWNER TO {name}_app; ALTER TABLE app.logs OWNER TO {name}_app;
+             REVOKE INSERT, UPDATE, DELETE, TRUNCATE, SELECT ON app.logs FROM {name}_app; REVOKE ALL ON SCHEMA app FROM {name}_app;
+             CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no more grants'; END $$;
+             CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('GRANT', 'REVOKE') EXECUTE FUNCTION refuse()"
+        ))
+        .await;
+    pair.target.execute(&format!("CREATE ROLE {name}_app")).await;
+
+    // WHEN it is migrated with its rights
+    let program = pair.program().args(["--with-owner", "--with-acl"]);
+
+    // THEN all of it arrives
+    pair.assert_equal(&program.run().await);
+    let rights = "SELECT relacl::text FROM pg_class WHERE relname = 'logs'";
+    assert_eq!(pair.target.text(rights).await, pair.source.text(rights).await);
+}
