@@ -286,7 +286,13 @@ fn policies() -> String {
     )
 }
 
-/// Without row types of tables, arrays and multiranges: they come with what they belong to.
+/// Types `t` in schemas `n`, without row types of tables, arrays and multiranges: they come with what they belong to.
+pub(super) const OWN_TYPES: &str = "pg_type t
+    JOIN pg_namespace n ON n.oid = t.typnamespace
+    LEFT JOIN pg_class c ON c.oid = t.typrelid
+    WHERE coalesce(c.relkind = 'c', true) AND t.typtype IN ('b', 'c', 'd', 'e', 'r')
+      AND NOT EXISTS (SELECT FROM pg_type element WHERE element.typarray = t.oid)";
+
 fn types() -> String {
     format!(
         "SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END,
@@ -303,11 +309,7 @@ fn types() -> String {
                          FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace
                          WHERE co.oid = t.typcollation) END,
                     'subtype', (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid))::text
-         FROM pg_type t
-         JOIN pg_namespace n ON n.oid = t.typnamespace
-         LEFT JOIN pg_class c ON c.oid = t.typrelid
-         WHERE coalesce(c.relkind = 'c', true) AND t.typtype IN ('b', 'c', 'd', 'e', 'r')
-           AND NOT EXISTS (SELECT FROM pg_type element WHERE element.typarray = t.oid) AND {} AND {}",
+         FROM {OWN_TYPES} AND {} AND {}",
         user_schema(),
         own("pg_type", "t.oid")
     )

@@ -13,6 +13,8 @@ fn schema(prefix: &str) -> String {
          CREATE FUNCTION app.f() RETURNS integer LANGUAGE sql AS 'SELECT 1';
          ALTER FUNCTION app.f() OWNER TO {prefix}_owner; REVOKE EXECUTE ON FUNCTION app.f() FROM PUBLIC;
          CREATE PROCEDURE app.p(a integer, VARIADIC b text[]) LANGUAGE sql AS ''; CREATE TYPE app.span AS RANGE (subtype = float8);
+         CREATE TYPE app.mood AS ENUM ('well'); ALTER TYPE app.mood OWNER TO {prefix}_owner;
+         GRANT UPDATE (text) ON app.logs TO {prefix}_reader; REVOKE USAGE ON TYPE app.mood FROM PUBLIC;
          SELECT lo_from_bytea(4711, 'x'); ALTER LARGE OBJECT 4711 OWNER TO {prefix}_owner;
          GRANT SELECT ON LARGE OBJECT 4711 TO {prefix}_reader;
          ALTER DEFAULT PRIVILEGES FOR ROLE {prefix}_owner IN SCHEMA app GRANT SELECT ON TABLES TO {prefix}_reader;"
@@ -60,11 +62,34 @@ async fn asked_for_they_arrive_and_are_compared() {
     let verify = program.clone().arg("--verify");
     pair.assert_equal(&verify.run().await);
 
-    // WHEN one is taken away, THEN that is a difference
-    pair.target.execute(&format!("REVOKE SELECT ON app.logs FROM {name}_reader")).await;
-    let outcome = verify.env("LOG_FORMAT", "text").run().await;
-    outcome.assert_code(4);
-    assert!(outcome.stdout.contains("rights on relation app.logs"), "{outcome}");
+    // WHEN one is taken away or given, THEN that is a difference
+    let verify = verify.env("LOG_FORMAT", "text");
+    for (item, change, back) in [
+        (
+            "relation app.logs",
+            "REVOKE SELECT ON app.logs FROM {}_reader",
+            "GRANT SELECT ON app.logs TO {}_reader WITH GRANT OPTION",
+        ),
+        (
+            "column app.logs.text",
+            "REVOKE UPDATE (text) ON app.logs FROM {}_reader",
+            "GRANT UPDATE (text) ON app.logs TO {}_reader",
+        ),
+        ("type app.mood", "GRANT USAGE ON TYPE app.mood TO PUBLIC", "REVOKE USAGE ON TYPE app.mood FROM PUBLIC"),
+        ("type app.mood", "ALTER TYPE app.mood OWNER TO postgres", "ALTER TYPE app.mood OWNER TO {}_owner"),
+        (
+            "objects to come app.",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {}_owner IN SCHEMA app GRANT DELETE ON TABLES TO {}_reader",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {}_owner IN SCHEMA app REVOKE DELETE ON TABLES FROM {}_reader",
+        ),
+    ] {
+        pair.target.execute(&change.replace("{}", &name)).await;
+        let outcome = verify.run().await;
+        outcome.assert_code(4);
+        assert!(outcome.stdout.contains(&format!("rights on {item}")), "{outcome}");
+        pair.target.execute(&back.replace("{}", &name)).await;
+        verify.run().await.assert_code(0);
+    }
 }
 
 #[tokio::test]
