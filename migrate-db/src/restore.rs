@@ -53,8 +53,9 @@ impl Restore<'_> {
     /// Restores what comes after the rows; `again` when an earlier start of the run may have begun with it.
     pub async fn post_data(&self, schema: &Schema, again: bool, control: &Session) -> Result<()> {
         let started = Instant::now();
-        let complaints = schema.restore(Section::PostData, self.plan, self.target, again, self.stop).await?;
-        self.report(complaints);
+        for section in [Section::PostData, Section::Last] {
+            self.report(schema.restore(section, self.plan, self.target, again, self.stop).await?);
+        }
         self.recorder.span("run", "schema", "triggers, policies, rules", started);
         journal::finish_step(control, Step::PostData).await
     }

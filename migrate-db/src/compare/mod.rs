@@ -6,6 +6,7 @@
 mod inventory;
 mod others;
 mod queries;
+mod reprint;
 mod rights;
 
 use std::cmp::Ordering;
@@ -16,6 +17,7 @@ use common::finding::{Finding, FindingKind};
 use futures::{Stream, TryStreamExt as _};
 
 use self::inventory::Object;
+use self::reprint::reprinted;
 use crate::catalog::ServerVersion;
 use crate::connect::Session;
 use crate::error::Result;
@@ -28,6 +30,9 @@ const SHOWN_MAX: usize = 160;
 const NAMED_MAX: usize = 10;
 /// Aspects whose text is never shown: it can be long, and function bodies and options are known to hold secrets.
 const HIDDEN: [&str; 3] = ["body", "text", "foreign options"];
+/// Aspects that a server prints from its own parse trees, or that hold such a print.
+const EXPRESSIONS: [&str; 7] =
+    ["definition", "default", "using", "with check", "arguments", "parsed body", "partition key"];
 /// Kinds that others can belong to.
 const PARENTS: [&str; 6] = ["table", "view", "materialised view", "foreign table", "domain", "type"];
 
@@ -124,6 +129,9 @@ impl Comparison {
         }
         let (on_source, on_target) = (source.aspects()?, target.aspects()?);
         for (aspect, left, right) in unequal_aspects(&on_source, &on_target) {
+            if EXPRESSIONS.contains(&aspect) && left.map(reprinted) == right.map(reprinted) {
+                continue;
+            }
             if self.source_major != self.target_major && is_query(source, aspect, left, right) {
                 self.spelled.push(source.label());
             } else {
@@ -186,9 +194,8 @@ fn unequal_aspects<'a>(
 /// Whether both texts are queries that a server prints from its own parse tree.
 fn is_query(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str>) -> bool {
     let (Some(left), Some(right)) = (left, right) else { return false };
-    let printed = !matches!((object.kind.as_str(), aspect), ("function" | "procedure", "body") | ("comment", _));
     let always = matches!((object.kind.as_str(), aspect), ("rule", "definition") | (_, "parsed body"));
-    always || printed && left.contains("SELECT") && right.contains("SELECT")
+    always || EXPRESSIONS.contains(&aspect) && left.contains("SELECT") && right.contains("SELECT")
 }
 
 fn not_compared(mut labels: Vec<String>, source_major: i32, target_major: i32) -> Option<Finding> {
@@ -303,6 +310,22 @@ mod tests {
             ["note: schema query text: PostgreSQL 13 and 17 print queries in different words, so the text of \
                          these was not compared: view public.v"];
         assert_eq!(lines(&old, &new, (13, 17)), expected);
+    }
+
+    #[test]
+    fn what_a_server_prints_otherwise_once_it_read_its_own_print_is_equal_and_bodies_are_not() {
+        let (printed, again) = ("(ARRAY['a'::character varying])::text[]", "ARRAY[('a'::character varying)::text]");
+        let constraint = |text| vec![object("constraint", &["public", "t", "c"], &[], &[("definition", text)])];
+        assert!(lines(&constraint(printed), &constraint(again), (18, 18)).is_empty());
+        assert_eq!(
+            lines(&constraint(printed), &constraint("ARRAY[('b'::character varying)::text]"), (18, 18)).len(),
+            1
+        );
+        let function = |text| vec![object("function", &["public", "f()"], &[], &[("body", text)])];
+        assert_eq!(lines(&function(printed), &function(again), (18, 18)).len(), 1);
+        let granted = |text| vec![object("rights on relation", &["public", "t"], &[], &[("privileges", text)])];
+        let found = lines(&granted("reader SELECT"), &granted("reader DELETE, reader SELECT"), (13, 17));
+        assert!(found[0].starts_with("differs: "), "a privilege is no query: {found:?}");
     }
 
     #[test]

@@ -82,7 +82,8 @@ fn relations() -> String {
 }
 
 /// The position counts living columns only. Children of ordinary inheritance are passed over there: `pg_dump` puts their
-/// inherited columns first, which is noted with the table.
+/// inherited columns first, which is noted with the table. A partition's identity is its parent's since 17; before, the
+/// partition had none, or a sequence of its own, which is compared as such.
 fn columns() -> String {
     format!(
         "SELECT CASE c.relkind WHEN 'c' THEN 'attribute' ELSE 'column' END,
@@ -92,7 +93,7 @@ fn columns() -> String {
                     'not null', a.attnotnull,
                     'default', pg_get_expr(d.adbin, d.adrelid),
                     'generated', nullif(to_jsonb(a) ->> 'attgenerated', ''),
-                    'identity', nullif(a.attidentity::text, ''),
+                    'identity', CASE WHEN NOT c.relispartition THEN nullif(a.attidentity::text, '') END,
                     'collation', CASE WHEN a.attcollation <> t.typcollation THEN
                         (SELECT format('%I.%I', cn.nspname, co.collname)
                          FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace
@@ -188,16 +189,35 @@ fn sequences() -> String {
     )
 }
 
+/// The parameters of the function `p` as `printed` gives them, but for the IN that a procedure's have since 14.
+fn parameters(printed: &str) -> String {
+    format!(r"regexp_replace({printed}(p.oid), '(^|, )IN ', '\1', 'g')")
+}
+
+/// The name of the function `p` in the schema `n`.
+pub(super) fn function_name() -> String {
+    format!("ARRAY[n.nspname::text, format('%s(%s)', p.proname, {})]", parameters("pg_get_function_identity_arguments"))
+}
+
+/// The condition that the function `p` in the schema `n` is a user's, and was not made by the server together with a type: ranges
+/// have more of these since 14.
+pub(super) fn own_function() -> String {
+    format!(
+        "{} AND {} AND NOT EXISTS
+         (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')",
+        user_schema(),
+        own("pg_proc", "p.oid")
+    )
+}
+
 fn functions(version: ServerVersion) -> String {
     // Bodies that the server parsed when the function was made came with 14.
-    // Since 14 a procedure's parameters are printed with IN.
-    let plain = |printed: &str| format!(r"regexp_replace({printed}(p.oid), '(^|, )IN ', '\1', 'g')");
-    let (identity, arguments) = (plain("pg_get_function_identity_arguments"), plain("pg_get_function_arguments"));
+    let (name, arguments) = (function_name(), parameters("pg_get_function_arguments"));
     let parsed_body = if version.major() >= 14 { "pg_get_function_sqlbody(p.oid)" } else { "NULL" };
     format!(
         "SELECT CASE WHEN agg.aggfnoid IS NOT NULL THEN 'aggregate'
                     WHEN to_jsonb(p) ->> 'prokind' = 'p' THEN 'procedure' ELSE 'function' END,
-                ARRAY[n.nspname::text, format('%s(%s)', p.proname, {identity})],
+                {name},
                 ARRAY[]::text[],
                 json_build_object(
                     'language', l.lanname,
@@ -216,10 +236,8 @@ fn functions(version: ServerVersion) -> String {
          JOIN pg_namespace n ON n.oid = p.pronamespace
          JOIN pg_language l ON l.oid = p.prolang
          LEFT JOIN pg_aggregate agg ON agg.aggfnoid = p.oid
-         WHERE {} AND {} AND NOT EXISTS
-               (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')",
-        user_schema(),
-        own("pg_proc", "p.oid")
+         WHERE {}",
+        own_function()
     )
 }
 
@@ -268,7 +286,13 @@ fn policies() -> String {
     )
 }
 
-/// Without row types of tables, arrays and multiranges: they come with what they belong to.
+/// Types `t` in schemas `n`, without row types of tables, arrays and multiranges: they come with what they belong to.
+pub(super) const OWN_TYPES: &str = "pg_type t
+    JOIN pg_namespace n ON n.oid = t.typnamespace
+    LEFT JOIN pg_class c ON c.oid = t.typrelid
+    WHERE coalesce(c.relkind = 'c', true) AND t.typtype IN ('b', 'c', 'd', 'e', 'r')
+      AND NOT EXISTS (SELECT FROM pg_type element WHERE element.typarray = t.oid)";
+
 fn types() -> String {
     format!(
         "SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END,
@@ -285,11 +309,7 @@ fn types() -> String {
                          FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace
                          WHERE co.oid = t.typcollation) END,
                     'subtype', (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid))::text
-         FROM pg_type t
-         JOIN pg_namespace n ON n.oid = t.typnamespace
-         LEFT JOIN pg_class c ON c.oid = t.typrelid
-         WHERE coalesce(c.relkind = 'c', true) AND t.typtype IN ('b', 'c', 'd', 'e', 'r')
-           AND NOT EXISTS (SELECT FROM pg_type element WHERE element.typarray = t.oid) AND {} AND {}",
+         FROM {OWN_TYPES} AND {} AND {}",
         user_schema(),
         own("pg_type", "t.oid")
     )
@@ -333,13 +353,22 @@ fn publications(version: ServerVersion) -> String {
     } else {
         "NULL"
     };
+    // Some columns, or some rows, of a table: since 15.
+    let table = if version.major() >= 15 {
+        "concat(r.prrelid::regclass,
+                (SELECT format(' (%s)', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)) FROM pg_attribute a
+                 WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs) HAVING count(*) > 0),
+                ' WHERE ' || pg_get_expr(r.prqual, r.prrelid))"
+    } else {
+        "r.prrelid::regclass::text"
+    };
     format!(
         "SELECT 'publication', ARRAY[p.pubname::text], ARRAY[]::text[],
                 json_build_object(
                     'all tables', p.puballtables, 'insert', p.pubinsert, 'update', p.pubupdate, 'delete', p.pubdelete,
                     'truncate', coalesce(to_jsonb(p) ->> 'pubtruncate', 'true'),
                     'through the root', coalesce(to_jsonb(p) ->> 'pubviaroot', 'false'),
-                    'tables', (SELECT string_agg(r.prrelid::regclass::text, ', ' ORDER BY r.prrelid::regclass::text)
+                    'tables', (SELECT string_agg({table}, ', ' ORDER BY r.prrelid::regclass::text)
                                FROM pg_publication_rel r WHERE r.prpubid = p.oid),
                     'schemas', {schemas})::text
          FROM pg_publication p"

@@ -27,12 +27,9 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
     let functions = question(
         rights,
         "function",
-        "ARRAY[n.nspname::text, format('%s(%s)', p.proname, pg_get_function_identity_arguments(p.oid))]",
+        &super::queries::function_name(),
         ("p.proowner", "coalesce(p.proacl, acldefault('f', p.proowner))"),
-        &format!(
-            "pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {user} AND {}",
-            super::queries::own("pg_proc", "p.oid")
-        ),
+        &format!("pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {}", super::queries::own_function()),
     );
     // `public` comes with the database, with other privileges in other majors.
     let schemas = question(
@@ -42,7 +39,52 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
         ("n.nspowner", "coalesce(n.nspacl, acldefault('n', n.nspowner))"),
         &format!("pg_namespace n WHERE n.nspname <> 'public' AND {user}"),
     );
-    vec![("rights on relations", relations), ("rights on functions", functions), ("rights on schemas", schemas)]
+    let types = question(
+        rights,
+        "type",
+        "ARRAY[n.nspname::text, t.typname::text]",
+        ("t.typowner", "coalesce(t.typacl, acldefault('T', t.typowner))"),
+        super::queries::OWN_TYPES,
+    );
+    let types = format!("{types} AND {user} AND {}", super::queries::own("pg_type", "t.oid"));
+    let mut questions = vec![
+        ("rights on relations", relations),
+        ("rights on functions", functions),
+        ("rights on schemas", schemas),
+        ("rights on types", types),
+    ];
+    if rights.acl {
+        questions.extend([("rights on columns", columns(rights)), ("rights on objects to come", defaults(rights))]);
+    }
+    questions
+}
+
+/// Only columns that somebody beside the table's owner has privileges on.
+fn columns(rights: Rights) -> String {
+    question(
+        rights,
+        "column",
+        "ARRAY[n.nspname::text, c.relname::text, a.attname::text]",
+        ("c.relowner", "a.attacl"),
+        &format!(
+            "pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE NOT a.attisdropped AND EXISTS (SELECT FROM aclexplode(a.attacl) x WHERE x.grantee <> c.relowner)
+               AND c.relpersistence <> 't' AND {} AND {}",
+            user_schema(),
+            super::queries::own("pg_class", "c.oid")
+        ),
+    )
+}
+
+/// `ALTER DEFAULT PRIVILEGES`: the schema, whose objects, and which.
+fn defaults(rights: Rights) -> String {
+    question(
+        rights,
+        "objects to come",
+        "ARRAY[coalesce(n.nspname::text, ''), pg_get_userbyid(d.defaclrole)::text, d.defaclobjtype::text]",
+        ("d.defaclrole", "d.defaclacl"),
+        "pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace",
+    )
 }
 
 fn question(rights: Rights, kind: &str, name: &str, (owner, acl): (&str, &str), from: &str) -> String {

@@ -7,17 +7,30 @@ pub(super) const RELATION_CLASS: u32 = 1259;
 /// Object identifier of `pg_constraint`.
 pub(super) const CONSTRAINT_CLASS: u32 = 2606;
 
-/// The table of contents without the entries in `excluded` or whose description begins as one of `descriptions`.
+/// What pg_restore makes after everything else, and so do we: whoever owns a table may have given up to write to it. Event
+/// triggers are the very last, since they would fire when privileges are granted.
+const LAST: [&str; 5] =
+    ["ACL ", "DEFAULT ACL ", "EVENT TRIGGER ", "COMMENT - EVENT TRIGGER ", "SECURITY LABEL - EVENT TRIGGER "];
+
+/// The part of the table of contents that comes `last`, or the rest of it, without the entries in `excluded` or whose description
+/// begins as one of `descriptions`.
 ///
 /// A line reads `3456; 2606 16400 CONSTRAINT public users users_pkey owner`: number in the dump, catalog, object.
-pub(super) fn use_list(contents: &str, excluded: &HashSet<(u32, u32)>, descriptions: &[String]) -> String {
+pub(super) fn use_list(contents: &str, excluded: &HashSet<(u32, u32)>, descriptions: &[String], last: bool) -> String {
     let keep = |line: &&str| match entry(line) {
         Some((class, oid, description)) => {
-            !excluded.contains(&(class, oid)) && !descriptions.iter().any(|excluded| description.starts_with(excluded))
+            LAST.iter().any(|start| description.starts_with(start)) == last
+                && !excluded.contains(&(class, oid))
+                && !descriptions.iter().any(|excluded| description.starts_with(excluded))
         }
         None => true,
     };
     contents.lines().filter(keep).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Whether a list names nothing.
+pub(super) fn is_empty(list: &str) -> bool {
+    !list.lines().any(|line| entry(line).is_some())
 }
 
 /// Catalog, object and description of a line; `None` for remarks.
@@ -42,14 +55,23 @@ mod tests {
             3003; 0 0 COMMENT public FUNCTION planted() rdsbroker\n\
             3210; 1259 16399 INDEX public index_users postgres\n\
             3211; 2606 16400 CONSTRAINT public users users_pkey postgres\n\
-            3212; 2606 16401 FK CONSTRAINT public users users_fk postgres\n";
+            3212; 2606 16401 FK CONSTRAINT public users users_fk postgres\n\
+            3300; 0 0 ACL public TABLE users postgres\n\
+            3301; 3466 16500 EVENT TRIGGER - watch postgres\n";
         let excluded = HashSet::from([(RELATION_CLASS, 16399), (CONSTRAINT_CLASS, 16400)]);
-        let kept = use_list(contents, &excluded, &["COMMENT public FUNCTION planted() ".into()]);
+        let planted = ["COMMENT public FUNCTION planted() ".into()];
+        let kept = use_list(contents, &excluded, &planted, false);
         let expected = "; Archive created at 2026\n;     Format: CUSTOM\n\
             205; 1259 16385 TABLE public users postgres\n\
             3001; 0 0 COMMENT - EXTENSION citext \n\
             3002; 0 0 COMMENT public TABLE users postgres\n\
             3212; 2606 16401 FK CONSTRAINT public users users_fk postgres\n";
         assert_eq!(kept, expected);
+        let last = use_list(contents, &excluded, &planted, true);
+        let expected = "; Archive created at 2026\n;     Format: CUSTOM\n\
+            3300; 0 0 ACL public TABLE users postgres\n\
+            3301; 3466 16500 EVENT TRIGGER - watch postgres\n";
+        assert_eq!(last, expected);
+        assert!(is_empty(&use_list(&kept, &excluded, &planted, true)) && !is_empty(&kept));
     }
 }

@@ -1,8 +1,8 @@
 //! The schema travels by pg_dump and pg_restore: they know every kind of object.
 //!
 //! One dump is taken within the run's snapshot and held in anonymous memory (`memfd_create`): nothing is written to
-//! disk, and both tools get a path. It is restored in two parts; what we build ourselves (indexes, primary and unique
-//! constraints, foreign keys) is taken off the list of the second.
+//! disk, and both tools get a path. It is restored in three parts; what we build ourselves (indexes, primary and unique
+//! constraints, foreign keys) is taken off the list of the second, and the third is what `pg_restore` makes last, too.
 
 mod contents;
 mod messages;
@@ -35,6 +35,8 @@ pub enum Section {
     PreData,
     /// Indexes, constraints, triggers, rules, policies and the like, without those that we build.
     PostData,
+    /// Privileges and event triggers.
+    Last,
 }
 
 /// A schema dump in memory.
@@ -92,15 +94,19 @@ impl Schema {
         again: bool,
         stop: &CancellationToken,
     ) -> Result<Vec<Complaint>> {
-        let list = MemoryFile::holding(
-            contents::use_list(&self.contents, &not_restored(plan), &plan.planted.comment_entries()).as_bytes(),
-        )?;
-        let section = match section {
-            Section::PreData => "--section=pre-data",
-            Section::PostData => "--section=post-data",
+        let (excluded, planted) = (not_restored(plan), plan.planted.comment_entries());
+        let list = contents::use_list(&self.contents, &excluded, &planted, section == Section::Last);
+        if contents::is_empty(&list) {
+            return Ok(Vec::new());
+        }
+        let list = MemoryFile::holding(list.as_bytes())?;
+        let sections: &[&str] = match section {
+            Section::PreData => &["--section=pre-data"],
+            Section::PostData => &["--section=post-data"],
+            Section::Last => &["--section=pre-data", "--section=post-data"],
         };
-        let mut arguments = vec![
-            section.into(),
+        let mut arguments: Vec<String> = sections.iter().map(|section| (*section).to_owned()).collect();
+        arguments.extend([
             // Only so does it say which entry an error is about.
             "--verbose".into(),
             "--no-tablespaces".into(),
@@ -108,7 +114,7 @@ impl Schema {
             format!("--use-list={}", list.path()),
             format!("--dbname={}", database_argument(&target.database)),
             self.archive.path(),
-        ];
+        ]);
         arguments.extend(self.rights.arguments());
         let outcome = self.tools.run("pg_restore", &arguments, &without_waiting(target), stop).await?;
         let (complaints, harmless) = messages::judge(&outcome.stderr, again);

@@ -21,5 +21,6 @@ mod rights;
 mod row_security;
 mod segments;
 mod servers;
+mod small_numbers;
 mod statistics;
 mod tls;
