@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use common::finding::{Finding, FindingKind};
 
-use crate::catalog::{RelationName, ServerVersion};
+use crate::catalog::{LeftOut, RelationName, ServerVersion};
 use crate::config::Config;
 use crate::connect::Session;
 use crate::context::Context;
@@ -45,9 +45,7 @@ pub(crate) async fn compare(
         context.recorder.finding(verify::not_read_back());
     }
     for left_out in &plan.left_out {
-        let kind = if left_out.lost_row_count > 0 { FindingKind::Unknown } else { FindingKind::Note };
-        let item = format!("table {}", left_out.name);
-        context.recorder.finding(Finding::new(kind, item, "left behind", &left_out.reason));
+        context.recorder.finding(left_behind(left_out, snapshot.session(), control).await?);
     }
     for (label, platform) in plan.planted.labels() {
         let detail = format!("{platform} put it there for itself");
@@ -55,6 +53,43 @@ pub(crate) async fn compare(
     }
     context.recorder.forget_consequences();
     locate_differences(config, context, plan).await
+}
+
+/// What stays behind, and whether somebody will miss it.
+async fn left_behind(left_out: &LeftOut, source: &Session, target: &Session) -> Result<Finding> {
+    let LeftOut { name, reason, lost_row_count, is_brought } = left_out;
+    let finding = |kind, detail: &str| Finding::new(kind, format!("table {name}"), "left behind", detail);
+    if *lost_row_count > 0 {
+        return Ok(finding(FindingKind::Unknown, reason));
+    }
+    if *is_brought {
+        let detail = match (count_rows(source, name).await?, count_rows(target, name).await?) {
+            (Some(ours), Some(theirs)) if ours <= theirs => return Ok(finding(FindingKind::Note, reason)),
+            (Some(ours), Some(theirs)) => {
+                format!("{reason}: {theirs} on the target, and the source has {ours}; copy the others by hand")
+            }
+            _ => format!("{reason}, and may hold others: this role may not read it on both sides"),
+        };
+        return Ok(finding(FindingKind::Unknown, &detail));
+    }
+    Ok(finding(FindingKind::Note, reason))
+}
+
+/// The rows of a table, none where there is no table; `None` where this role does not see them all.
+///
+/// Asked before it is read: a statement that fails would end the snapshot's transaction.
+async fn count_rows(session: &Session, name: &RelationName) -> Result<Option<i64>> {
+    let may_read = "SELECT has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AND NOT c.relrowsecurity
+                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
+    let rows = session.query("look for the right to read", may_read, &[&name.schema, &name.name]).await?;
+    match rows.first().map(|row| row.get(0)) {
+        None => Ok(Some(0)),
+        Some(false) => Ok(None),
+        Some(true) => {
+            let count = format!("SELECT count(*) FROM {}", name.sql());
+            session.value(&format!("count the rows of {name}"), &count, &[]).await.map(Some)
+        }
+    }
 }
 
 /// Sequences are no part of a snapshot: where this run has set them, the target is compared with what it set, for an

@@ -170,6 +170,8 @@ pub struct LeftOut {
     pub reason: String,
     /// Rows of users that stay behind with it, and that nobody brings; 0 where nothing is lost.
     pub lost_row_count: u64,
+    /// Whether an extension brings all of its rows: then there are no more of them than on the target.
+    pub is_brought: bool,
 }
 
 impl Catalog {

@@ -68,12 +68,14 @@ async fn relations(session: &Session) -> Result<Catalog> {
                 name,
                 reason: format!("belongs to the extension {extension}, which brings its rows; none was added by hand"),
                 lost_row_count: 0,
+                is_brought: false,
             }),
             ("r", Some(extension)) => {
                 catalog.left_out.push(LeftOut {
                     name,
                     reason: format!("belongs to the extension {extension}, which brings its rows"),
                     lost_row_count: 0,
+                    is_brought: true,
                 });
             }
             ("r", None) => catalog.tables.push(Table {
@@ -89,7 +91,7 @@ async fn relations(session: &Session) -> Result<Catalog> {
             }),
             ("f", None) => {
                 let reason = "is a foreign table: its rows live elsewhere".into();
-                catalog.left_out.push(LeftOut { name, reason, lost_row_count: 0 });
+                catalog.left_out.push(LeftOut { name, reason, lost_row_count: 0, is_brought: false });
             }
             ("m", None) if row.get(7) => catalog.materialized_views.push(name),
             ("S", None) => catalog.sequences.push(name),

@@ -106,3 +106,26 @@ async fn what_is_said_of_an_extension_of_somebody_else_stays_as_it_is() {
     // THEN that it may not speak of the extension does no harm
     pair.assert_equal(&outcome);
 }
+
+#[tokio::test]
+async fn rows_that_somebody_added_to_a_table_of_an_extension_leave_equality_unproved() {
+    // GIVEN a table that belongs to an extension which says nothing of its rows, and so is not dumped, with a row in it
+    let pair = Pair::filled(
+        17,
+        17,
+        "CREATE EXTENSION citext;
+         CREATE TABLE counties (code text PRIMARY KEY);
+         ALTER EXTENSION citext ADD TABLE counties;
+         CREATE TABLE kept (id integer PRIMARY KEY); INSERT INTO kept VALUES (1)",
+    )
+    .await;
+    let (code, lines) = findings(&pair).await;
+    assert_eq!((code, lines.len()), (0, 1), "nothing is lost with an empty one: {lines:?}");
+    pair.source.execute("INSERT INTO counties VALUES ('E10')").await;
+
+    // WHEN the database is compared, THEN the row is not passed over
+    let outcome = pair.verify().await;
+    outcome.assert_code(6);
+    let found = outcome.summary()["findings_count"].as_u64();
+    assert_eq!(found, Some(1), "{outcome}");
+}
