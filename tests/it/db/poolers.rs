@@ -41,10 +41,10 @@ async fn a_load_balancer_is_refused_whichever_connections_it_gives_to_the_other_
     }
     let (usual, other) = (address(&pair.source), address(&pair.target));
     let balancer = FaultProxy::start_balancing(vec![usual, usual, other]).unwrap();
-    let balanced = pair.source.url_through(balancer.port()).replace(&pair.source.name, &name);
+    let through_it = pair.source.url_through(balancer.port()).replace(&pair.source.name, &name);
 
     // WHEN a migration is to read through it
-    let outcome = pair.program_between(&balanced, &pair.target.url()).run().await;
+    let outcome = pair.program_between(&through_it, &pair.target.url()).run().await;
 
     // THEN it is refused before anything is changed, with the way out
     outcome.assert_code(3);
