@@ -118,7 +118,7 @@ impl Head {
     /// Reads the head of a GET; `size` is that of the whole object, which a ranged answer does not carry in one place.
     pub fn of_get(output: &GetObjectOutput, size: u64) -> Self {
         let head: Self = head!(output, size);
-        // Every store that has tags tells their number with a GET, and tells it by silence where there are none.
+        // S3's documentation of GetObject; SeaweedFS, moto and LocalStack do the same. Silence means that there are none.
         Self { tag_count: head.tag_count.or(Some(0)), ..head }
     }
 

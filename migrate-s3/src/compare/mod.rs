@@ -183,7 +183,7 @@ async fn belongings(
         let detail = format!("{missing_count} entries cannot be read through the API");
         findings.push(Finding::new(FindingKind::Unknown, &item, "user metadata", detail));
     }
-    // Answers tell the number of tags to those who may read tags; who may not sees none, and preflight says so.
+    // A number of tags is told to those who may read tags; whoever may not sees none, and preflight says so.
     let source_tags = metadata::tags(&route.source, source, ours.tag_count, errand).await;
     let target_tags = metadata::tags(&route.target, target, theirs.tag_count, errand).await;
     match (source_tags, target_tags) {
