@@ -153,8 +153,9 @@ impl Planted {
         objects.chain(schemas).collect()
     }
 
-    /// Whether an object of this kind and name, as the comparison of schemas has them, stays behind.
+    /// Whether an object of this kind and name, as the comparison of schemas has them, stays behind. Its rights do too.
     pub fn holds(&self, kind: &str, name: &[String]) -> bool {
+        let kind = kind.strip_prefix("rights on ").unwrap_or(kind);
         let is_object = self.objects.iter().any(|object| object.kind == kind && object.name == name);
         let first = name.first().map(String::as_str).unwrap_or_default();
         let is_in_schema = self.has_schema(first);
@@ -228,6 +229,7 @@ mod tests {
             planted.holds(kind, &name.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>())
         };
         assert!(holds("function", &["public", "make_readable()"]));
+        assert!(holds("rights on function", &["public", "make_readable()"]));
         assert!(holds("comment", &["on function public.make_readable()"]));
         assert!(holds("function", &["_heroku", "create_ext()"]));
         assert!(!holds("function", &["public", "make_readable(integer)"]));

@@ -110,7 +110,7 @@ pub struct Census {
     pub unaligned: u64,
     /// Keys that tools which map keys to paths would damage.
     pub odd: u64,
-    /// Keys that are not UTF-8 and cannot be copied.
+    /// Keys that are not UTF-8, or nothing but white space, and cannot be copied.
     pub unsendable: u64,
     /// Objects in storage classes that must be restored before they can be read.
     pub archived: u64,
@@ -162,7 +162,7 @@ impl Census {
         self.markers += u64::from(source.is_marker());
         self.bytes += source.size;
         self.odd += u64::from(source.key.is_odd());
-        self.unsendable += u64::from(source.key.as_str().is_none());
+        self.unsendable += u64::from(!source.key.is_sendable());
         self.archived += u64::from(crate::preflight::is_archived(source));
         self.largest_bytes = self.largest_bytes.max(source.size);
         let class = CLASSES.iter().position(|(bound, _)| source.size <= *bound).unwrap_or(CLASSES.len());
@@ -235,7 +235,9 @@ impl fmt::Display for Census {
         }
         line("only on the target", format!("{} objects", count(self.extra)))?;
         line("odd keys", format!("{} (`//`, `.`, `..`, a `/` at an end, control characters)", count(self.odd)))?;
-        line("not UTF-8", format!("{} keys, which cannot be copied", count(self.unsendable)))?;
+        let detail =
+            format!("{} keys, not UTF-8 or nothing but white space, which cannot be copied", count(self.unsendable));
+        line("unsendable", detail)?;
         line("archived", format!("{} objects, to be restored first", count(self.archived)))?;
         line("largest", bytes(self.largest_bytes))?;
         let names = CLASSES.iter().map(|(_, name)| *name).chain(["above 5 GiB"]);

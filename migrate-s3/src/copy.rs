@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
+use common::aws::FailureKind;
 use common::finding::{Finding, FindingKind, ProofLevel};
 use common::limits::ByteBudget;
 use common::progress::Progress;
 
+use crate::arrived;
 use crate::compare::Depth;
-use crate::digest::{self, ContentDigest, ContentHasher, EtagKind, EtagPlan, Sha};
+use crate::digest::{self, ContentDigest, ContentHasher, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::etags::{self, Etags, Judgement};
@@ -23,7 +25,6 @@ use crate::listing::Entry;
 use crate::metadata::{self, Head, Metadata, Tags};
 use crate::multipart;
 use crate::read::{Wanted, read};
-use crate::reread::reread;
 use crate::store::Store;
 
 /// Objects above this size are copied in parts. Twice the smallest part, so that there are always two.
@@ -146,7 +147,8 @@ async fn copy_single(route: &Route, entry: &Entry, may_replace: bool, errand: &E
     findings.extend(lost_metadata(entry, &head.metadata));
     findings.extend(doubt);
     let upload = Upload { key: &entry.key, body, sha256: digest.sha256, metadata: &head.metadata, tags: &tags };
-    let put = upload.put(route, may_replace, errand).await?;
+    let put = upload.put(route, may_replace, errand).await;
+    let put = put.map_err(|error| refused(error, &head.metadata, &tags))?;
     let mut proved = Proved {
         sha256: Some(digest.sha256),
         target_sha256: None,
@@ -156,9 +158,7 @@ async fn copy_single(route: &Route, entry: &Entry, may_replace: bool, errand: &E
         proof: if is_linked { ProofLevel::Linked } else { ProofLevel::Stored },
         findings,
     };
-    if proved.target_checksum.is_none() {
-        reread(route, &entry.key, entry.size, &mut proved, errand).await?;
-    }
+    arrived::look(route, entry, (&head.metadata, &tags), &mut proved, errand).await?;
     Ok(proved)
 }
 
@@ -176,7 +176,7 @@ struct Download {
 /// in the same way may do so for another reason than damage, namely that the ETag is no MD5.
 async fn download(route: &Route, entry: &Entry, errand: &Errand) -> Result<Download, Error> {
     let wanted = Wanted::of(entry);
-    let plan = etag_plan(&route.source, entry, errand).await?;
+    let plan = etags::plan(&route.source, entry, errand).await?;
     let mut before: Option<Sha> = None;
     for _ in 0..DAMAGED_READS_MAX {
         let mut hasher = ContentHasher::new(plan);
@@ -235,37 +235,6 @@ pub fn source_word(etag: &str, head: &Head, digest: &ContentDigest, crc64nvme: i
     }
 }
 
-/// How the ETag of `entry` can be computed. Asks for the length of the first part where there are several.
-pub async fn etag_plan(source: &Store, entry: &Entry, errand: &Errand) -> Result<EtagPlan, Error> {
-    match EtagKind::of(&entry.etag) {
-        EtagKind::Md5 => Ok(EtagPlan::Whole),
-        EtagKind::Opaque => Ok(EtagPlan::None),
-        EtagKind::Multipart(1) => Ok(EtagPlan::Parts(u64::MAX)),
-        EtagKind::Multipart(count) => {
-            let full_key = source.full_key(&entry.key)?;
-            let version_id = entry.version_id().map(ToOwned::to_owned);
-            let first = source
-                .call("HeadObject", Some(&entry.key), errand, || {
-                    source
-                        .client()
-                        .head_object()
-                        .bucket(source.bucket())
-                        .key(&full_key)
-                        .part_number(1)
-                        .set_version_id(version_id.clone())
-                        .send()
-                })
-                .await;
-            // A store that does not know parts any more leaves the ETag unproved, which is no failure.
-            let length = first.ok().filter(|head| head.parts_count.is_some()).and_then(|head| head.content_length);
-            let part_bytes = length.and_then(|length| u64::try_from(length).ok()).filter(|length| *length > 0);
-            Ok(part_bytes
-                .filter(|part_bytes| entry.size.div_ceil(*part_bytes) == u64::from(count))
-                .map_or(EtagPlan::None, EtagPlan::Parts))
-        }
-    }
-}
-
 /// The tags to carry. That they cannot be read is a finding, not a failure of the object.
 pub async fn carried_tags(
     source: &Store,
@@ -315,25 +284,21 @@ struct Put {
 impl Upload<'_> {
     async fn put(&self, route: &Route, may_replace: bool, errand: &Errand) -> Result<Put, Error> {
         let capabilities = &route.capabilities;
-        loop {
-            let (is_conditional, checksums) =
-                (!may_replace && capabilities.conditional_writes(), capabilities.checksums());
-            match self.attempt(route, is_conditional, checksums, errand).await {
-                Err(error) if is_conditional && error.is_unsupported() => capabilities.without_conditional_writes(),
-                Err(error) if is_conditional && error.is_precondition() => return self.confirm(route, errand).await,
-                outcome => return outcome,
+        let is_conditional = !may_replace && capabilities.conditional_writes();
+        match self.attempt(route, is_conditional, errand).await {
+            Err(error) if is_conditional && error.is_precondition() => self.confirm(route, errand).await,
+            // What it does not take may be the condition, or something else about the object: without the condition it tells.
+            Err(error) if is_conditional && error.is_unsupported() => {
+                let put = self.attempt(route, false, errand).await?;
+                capabilities.without_conditional_writes();
+                Ok(put)
             }
+            outcome => outcome,
         }
     }
 
-    async fn attempt(
-        &self,
-        route: &Route,
-        is_conditional: bool,
-        checksums: bool,
-        errand: &Errand,
-    ) -> Result<Put, Error> {
-        let target = &route.target;
+    async fn attempt(&self, route: &Route, is_conditional: bool, errand: &Errand) -> Result<Put, Error> {
+        let (target, checksums) = (&route.target, route.capabilities.checksums());
         let full_key = target.full_key(self.key)?;
         let sha256 = digest::base64(&self.sha256);
         let md5 = (!checksums).then(|| digest::content_md5(&self.body));
@@ -376,6 +341,16 @@ impl Upload<'_> {
             _ => Err(occupied()),
         }
     }
+}
+
+/// `error`, with a word about what the object carries where the target refuses it: not all stores say what they mind.
+pub fn refused(mut error: Error, metadata: &Metadata, tags: &Tags) -> Error {
+    if let (Error::Request { failure, .. }, Some(carried)) = (&mut error, metadata.carried(tags))
+        && failure.kind == FailureKind::Other
+    {
+        failure.message = format!("{}; the object carries {carried}", failure.message.trim_end_matches('.'));
+    }
+    error
 }
 
 /// See [`Error::Damaged`].

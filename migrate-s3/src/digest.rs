@@ -3,14 +3,16 @@
 //! Pure arithmetic: no I/O, no SDK. The formulas of multipart ETags and full-object checksums are those of the S3 user
 //! guide, "Checking object integrity". Called by `copy`, `multipart`, `compare`.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crc_fast::CrcAlgorithm;
-use md5::Md5;
-use sha2::{Digest as _, Sha256};
+use md5::{Digest as _, Md5};
+use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 
 /// SHA-256 of an object's content.
-pub type Sha = [u8; 32];
+pub type Sha = [u8; SHA256_OUTPUT_LEN];
 
 /// What an ETag says about the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,35 @@ pub enum EtagPlan {
     None,
 }
 
+/// SHA-256 of what is fed to it. Ring's: on processors without instructions for it, that takes half the time of `sha2`'s.
+pub struct Sha256(Context);
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl Sha256 {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of everything taken.
+    pub fn finish(self) -> Sha {
+        let mut sha = [0; SHA256_OUTPUT_LEN];
+        sha.copy_from_slice(self.0.finish().as_ref());
+        sha
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sha256")
+    }
+}
+
 /// Digests of a whole object, fed in order.
 #[derive(Debug)]
 pub struct ContentHasher {
@@ -73,7 +104,7 @@ impl ContentHasher {
             EtagPlan::Whole => Some(EtagState::new(u64::MAX)),
             EtagPlan::Parts(part_bytes) => Some(EtagState::new(part_bytes.max(1))),
         };
-        Self { sha256: Sha256::new(), etag: EtagHasher { state, whole: plan == EtagPlan::Whole } }
+        Self { sha256: Sha256::default(), etag: EtagHasher { state, whole: plan == EtagPlan::Whole } }
     }
 
     /// Takes the next bytes.
@@ -84,7 +115,7 @@ impl ContentHasher {
 
     /// The digests of everything taken.
     pub fn finish(self) -> ContentDigest {
-        ContentDigest { sha256: self.sha256.finalize().into(), etag: self.etag.finish() }
+        ContentDigest { sha256: self.sha256.finish(), etag: self.etag.finish() }
     }
 }
 
@@ -144,7 +175,9 @@ impl EtagHasher {
 
 /// SHA-256 of `bytes` at once.
 pub fn sha256(bytes: &[u8]) -> Sha {
-    Sha256::digest(bytes).into()
+    let mut hasher = Sha256::default();
+    hasher.update(bytes);
+    hasher.finish()
 }
 
 /// MD5 of `bytes` as the header `Content-MD5` wants it.

@@ -102,11 +102,13 @@ pub enum Error {
         /// What happened.
         what: String,
     },
-    /// The key's bytes are not UTF-8, which is all that the SDK can send.
-    #[error("the key {key:?} is not UTF-8 and cannot be asked for")]
-    KeyNotUtf8 {
+    /// The key is one that the SDK cannot send.
+    #[error("the key {key:?} is {why} and cannot be asked for")]
+    KeyUnsendable {
         /// The object.
         key: Key,
+        /// What it is.
+        why: &'static str,
     },
     /// The object's parts do not fit the memory limit.
     #[error("{key:?} has {}, and its parts of {} do not fit the memory limit", units::bytes(*size), units::bytes(*part_bytes))]
@@ -251,14 +253,10 @@ impl OperatorError for Error {
             Self::Setting(error) => error.class(),
             Self::Platform(error) => error.class(),
             Self::Infrastructure(error) => error.class(),
-            Self::SamePlace { .. } | Self::State { at_start: true, .. } => Class::Refused,
-            Self::Refused { transient, .. } => {
-                if *transient {
-                    Class::Transient
-                } else {
-                    Class::Refused
-                }
-            }
+            Self::Body { .. }
+            | Self::Refused { transient: true, .. }
+            | Self::TooManyFailures { transient: true, .. } => Class::Transient,
+            Self::SamePlace { .. } | Self::State { at_start: true, .. } | Self::Refused { .. } => Class::Refused,
             // The first two: the body was damaged on its way; the last two: another request on the same key was quicker.
             Self::Request { failure, .. } => match failure.code.as_deref() {
                 Some("BadDigest" | "XAmzContentSHA256Mismatch" | "OperationAborted" | "ConditionalRequestConflict") => {
@@ -266,23 +264,16 @@ impl OperatorError for Error {
                 }
                 _ => failure.class(),
             },
-            Self::Body { .. } => Class::Transient,
-            Self::TooManyFailures { transient, .. } => {
-                if *transient {
-                    Class::Transient
-                } else {
-                    Class::Permanent
-                }
-            }
             Self::Report(error) => error.class(),
             Self::Stopped(signal) => Class::Stopped(*signal),
             Self::ListingOrder { .. }
             | Self::ListingBroken { .. }
             | Self::Changed { .. }
             | Self::Damaged { .. }
-            | Self::KeyNotUtf8 { .. }
+            | Self::KeyUnsendable { .. }
             | Self::PartTooBig { .. }
             | Self::Occupied { .. }
+            | Self::TooManyFailures { .. }
             | Self::Merge { .. }
             | Self::Manifest { .. }
             | Self::State { .. }
@@ -314,7 +305,7 @@ impl OperatorError for Error {
             Self::Damaged { .. } | Self::Body { .. } => {
                 "run the same command again; if it stays, read the object by hand"
             }
-            Self::KeyNotUtf8 { .. } => "give the object another key in the source, or leave it behind knowingly",
+            Self::KeyUnsendable { .. } => "give the object another key in the source, or leave it behind knowingly",
             Self::PartTooBig { part_bytes, .. } => {
                 return Some(format!("give --memory-limit {} or more", part_bytes.div_ceil(1 << 20)));
             }
@@ -380,7 +371,7 @@ mod tests {
             Error::Changed { place: place.clone(), key: key.clone(), what: "its ETag is another one".into() },
             Error::Damaged { place: place.clone(), key: key.clone(), what: "its parts do not add up".into() },
             Error::Body { place: place.clone(), key: key.clone(), what: "the body ended at byte 3".into() },
-            Error::KeyNotUtf8 { key: Key::from(vec![b'a', 0xff]) },
+            Error::KeyUnsendable { key: Key::from(vec![b'a', 0xff]), why: "not UTF-8" },
             Error::PartTooBig { key: key.clone(), size: 1 << 40, part_bytes: 105 << 20 },
             Error::Occupied { place, key },
             Error::State {

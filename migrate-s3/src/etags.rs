@@ -11,8 +11,10 @@ use common::finding::{Finding, FindingKind};
 use crate::copy::{Route, Word};
 use crate::digest::{ContentDigest, ContentHasher, EtagKind, EtagPlan};
 use crate::errand::Errand;
+use crate::error::Error;
 use crate::listing::{self, Entry};
 use crate::read::{Wanted, read};
+use crate::store::Store;
 
 /// Objects that are read to learn what ETags mean, at most, and how large they are at most.
 const OTHERS_MAX: usize = 8;
@@ -91,6 +93,57 @@ impl Etags {
     }
 }
 
+/// How the ETag of `entry` can be computed. Asks for the length of the first part where there are several.
+pub async fn plan(source: &Store, entry: &Entry, errand: &Errand) -> Result<EtagPlan, Error> {
+    match EtagKind::of(&entry.etag) {
+        EtagKind::Md5 => Ok(EtagPlan::Whole),
+        EtagKind::Opaque => Ok(EtagPlan::None),
+        EtagKind::Multipart(1) => Ok(EtagPlan::Parts(u64::MAX)),
+        EtagKind::Multipart(count) => {
+            // A store that does not know parts any more leaves the ETag unproved, which is no failure.
+            let part_bytes = part_bytes(source, entry, 1, errand).await?.filter(|part_bytes| *part_bytes > 0);
+            Ok(part_bytes
+                .filter(|part_bytes| entry.size.div_ceil(*part_bytes) == u64::from(count))
+                .map_or(EtagPlan::None, EtagPlan::Parts))
+        }
+    }
+}
+
+/// The length of a part of `entry`, where the store knows parts.
+async fn part_bytes(source: &Store, entry: &Entry, number: i32, errand: &Errand) -> Result<Option<u64>, Error> {
+    let full_key = source.full_key(&entry.key)?;
+    let version_id = entry.version_id().map(ToOwned::to_owned);
+    let part = source
+        .call("HeadObject", Some(&entry.key), errand, || {
+            source
+                .client()
+                .head_object()
+                .bucket(source.bucket())
+                .key(&full_key)
+                .part_number(number)
+                .set_version_id(version_id.clone())
+                .send()
+        })
+        .await;
+    let length = part.ok().filter(|part| part.parts_count.is_some()).and_then(|part| part.content_length);
+    Ok(length.and_then(|length| u64::try_from(length).ok()))
+}
+
+/// Whether the parts of `entry` are of several lengths, the last one aside. What was computed by the length of the first one
+/// says nothing then. Asked only where it contradicts: it takes a request for each part.
+pub async fn is_uneven(source: &Store, entry: &Entry, errand: &Errand) -> bool {
+    let EtagKind::Multipart(count) = EtagKind::of(&entry.etag) else { return false };
+    let mut first = None;
+    for number in 1..i32::try_from(count).unwrap_or(i32::MAX) {
+        match part_bytes(source, entry, number, errand).await {
+            Ok(Some(length)) if *first.get_or_insert(length) == length => {}
+            Ok(Some(_)) => return true,
+            _ => return false,
+        }
+    }
+    false
+}
+
 /// What comes of bytes that were read, by what the source says of them.
 #[derive(Debug)]
 pub enum Judgement {
@@ -115,6 +168,9 @@ pub async fn judge(
     match word {
         Word::Agrees => Judgement::Linked,
         Word::Silent => Judgement::Unlinked(None),
+        Word::Contradicts { is_certain: false } if is_uneven(&route.source, entry, errand).await => {
+            Judgement::Unlinked(None)
+        }
         Word::Contradicts { is_certain: false } if is_repeated => match route.etags.meaning(route, entry, errand).await
         {
             Meaning::Md5 => Judgement::ReadAgain,

@@ -61,6 +61,9 @@ impl Extra {
     pub async fn finish(&mut self, route: &Route, is_clean: bool, errand: &Errand) -> Vec<Timed> {
         let mut held = std::mem::take(&mut self.held);
         if !is_clean {
+            if !held.is_empty() {
+                tracing::warn!(count = held.len(), "nothing is deleted, because not everything else went well");
+            }
             return held;
         }
         for timed in &mut held {
@@ -73,7 +76,7 @@ impl Extra {
                     Finding::new(FindingKind::TargetOnly, key, "object", detail)
                 }
                 Err(error) => {
-                    let detail = common::error::describe(&error);
+                    let detail = common::error::sentence(&error);
                     Finding::new(FindingKind::Error, key, "object", format!("cannot be deleted: {detail}"))
                 }
             }];

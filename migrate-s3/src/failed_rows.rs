@@ -11,9 +11,8 @@ use common::location::store::{Store, Upload};
 use common::location::{BucketUrl, Location};
 use common::report::ReportError;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use sha2::{Digest as _, Sha256};
 
-use crate::digest::Sha;
+use crate::digest::{Sha, Sha256};
 use crate::error::Error;
 use crate::listing::Entry;
 
@@ -37,7 +36,7 @@ impl FailedRows {
         let unusable = |source| ReportError::Unusable { location: location.clone(), source };
         let store = Store::open(location, side).await.map_err(unusable)?;
         let upload = store.begin(NAME, "text/csv").await.map_err(unusable)?;
-        Ok(Self { upload, text: String::new(), hash: Sha256::new() })
+        Ok(Self { upload, text: String::new(), hash: Sha256::default() })
     }
 
     /// Adds the object `entry` of `bucket`.
@@ -53,7 +52,7 @@ impl FailedRows {
     pub async fn finish(mut self) -> Result<Sha, Error> {
         self.write().await?;
         self.upload.complete().await.map_err(|source| ReportError::Write { name: NAME, source })?;
-        Ok(self.hash.finalize().into())
+        Ok(self.hash.finish())
     }
 
     async fn write(&mut self) -> Result<(), Error> {

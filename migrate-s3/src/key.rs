@@ -48,7 +48,12 @@ impl Key {
         &self.0
     }
 
-    /// The key as the SDK can send it; `None` when it is not UTF-8.
+    /// Whether the SDK can send it as the key of an object.
+    pub fn is_sendable(&self) -> bool {
+        self.as_str().is_some_and(|text| !text.trim().is_empty())
+    }
+
+    /// The key as text; `None` when it is not UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
@@ -62,6 +67,11 @@ impl Key {
     #[must_use]
     pub fn under(&self, prefix: &str) -> Self {
         Self([prefix.as_bytes(), &self.0].concat().into())
+    }
+
+    /// Whether a store that keeps objects as files may put it somewhere else: as [`Self::is_odd`], and backslashes.
+    pub fn is_odd_as_path(&self) -> bool {
+        self.is_odd() || self.0.contains(&b'\\')
     }
 
     /// Whether tools that map keys to paths would damage it: empty, doubled or leading `/`, `.` and `..` segments,
@@ -150,6 +160,14 @@ mod tests {
         assert_eq!(PlusMeans::of_echo("x/%2B%20"), Some(PlusMeans::Space));
         assert_eq!(PlusMeans::of_echo("+%20"), Some(PlusMeans::Plus));
         assert_eq!(PlusMeans::of_echo("+ "), None);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_told() {
+        for unsendable in [&b" "[..], b"\t\n", "\u{3000}".as_bytes(), &[0xff]] {
+            assert!(!Key::from(unsendable.to_vec()).is_sendable(), "{unsendable:?}");
+        }
+        assert!(Key::from(" /").is_sendable());
     }
 
     #[test]

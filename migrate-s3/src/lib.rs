@@ -8,6 +8,7 @@
 
 pub mod ahead;
 pub mod args;
+pub mod arrived;
 pub mod census;
 pub mod compare;
 pub mod config;

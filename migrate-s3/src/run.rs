@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use common::finding::{Finding, FindingKind};
+use common::finding::{Finding, FindingKind, Verdict};
 use common::limits::ByteBudget;
 use common::progress::Progress;
 use common::report::Check;
@@ -290,7 +290,7 @@ impl Pass<'_> {
     /// Deletes what only the target has, if everything else went well; books it either way.
     async fn delete(&self, extra: &mut Extra, is_done: bool, books: &mut Books) -> Result<(), Error> {
         let errand = Errand::new(self.stop.clone());
-        let is_clean = is_done && books.ledger.totals.failed == 0;
+        let is_clean = is_done && books.ledger.totals.failed == 0 && books.ledger.verdict != Verdict::Different;
         let bucket = self.leg.name.as_deref().filter(|_| self.config.legs.len() > 1);
         if extra.is_over() {
             tracing::warn!("more objects are only on the target than --delete-max allows; none of them was deleted");

@@ -142,6 +142,12 @@ impl Store {
         &self.inner.url
     }
 
+    /// Whether it is S3 itself, also through an endpoint of a VPC, and nothing that only answers like it.
+    pub fn is_s3_itself(&self) -> bool {
+        let is_amazons = |url: &String| url.split(['/', ':']).any(|part| part.ends_with(".amazonaws.com"));
+        self.inner.options.endpoint_url.as_ref().is_none_or(is_amazons)
+    }
+
     /// Whether a HEAD without a number of tags means that there are none. `told` says whether one just had a number.
     pub fn tells_tags_with_head(&self, told: bool) -> bool {
         self.inner.told_tags_with_head.fetch_or(told, Ordering::Relaxed) || told
@@ -188,10 +194,21 @@ impl Store {
         let _ = self.inner.dialect.set(dialect);
     }
 
-    /// The full key of the object `key`, as the SDK sends it.
+    /// The full key of the object `key`, as the SDK sends it: not UTF-8 it cannot send, and white space it takes for nothing.
     pub fn full_key(&self, key: &Key) -> Result<String, Error> {
         let key = key.under(self.prefix());
-        key.as_str().map(ToOwned::to_owned).ok_or_else(|| Error::KeyNotUtf8 { key: key.clone() })
+        match key.as_str() {
+            Some(text) if key.is_sendable() => Ok(text.to_owned()),
+            Some(_) => Err(Error::KeyUnsendable { key, why: "nothing but white space" }),
+            None => Err(Error::KeyUnsendable { key, why: "not UTF-8" }),
+        }
+    }
+
+    /// What all keys below `folder` begin with, as the SDK sends it.
+    pub fn full_prefix(&self, folder: &Key) -> Result<String, Error> {
+        let prefix = folder.under(self.prefix());
+        let text = prefix.as_str().map(ToOwned::to_owned);
+        text.ok_or(Error::KeyUnsendable { key: prefix, why: "not UTF-8" })
     }
 
     /// The client, for building requests; they are sent by [`Self::call`].

@@ -6,9 +6,10 @@
 //! Called by `listing`.
 
 use std::collections::BTreeSet;
+use std::iter::Peekable;
+use std::vec::IntoIter;
 
 use aws_sdk_s3::types::EncodingType;
-use futures::future::{BoxFuture, FutureExt as _};
 use tokio::sync::mpsc;
 
 use crate::errand::Errand;
@@ -62,40 +63,19 @@ impl<'a> Walk<'a> {
 
     /// Walks through everything. Returns early when nobody takes the entries any more.
     pub(crate) async fn run(mut self) -> Result<(), Error> {
-        self.folder(Key::from("")).await?;
+        // A list and no recursion: a key may have a thousand slashes, and each would take its share of the stack.
+        let mut path = vec![Level::new(Key::from(""))];
+        while let Some(level) = path.last_mut() {
+            match level.listed() {
+                Some(Item::Object(entry)) => self.put(entry).await,
+                Some(Item::Folder(folder)) => path.push(Level::new(folder)),
+                None if self.sender.is_closed() => return Ok(()),
+                None if level.is_whole => drop(path.pop()),
+                None => level.list(self.store, self.errand).await?,
+            }
+        }
         self.give_out().await;
         Ok(())
-    }
-
-    fn folder(&mut self, folder: Key) -> BoxFuture<'_, Result<(), Error>> {
-        async move {
-            let mut waiting = BTreeSet::new();
-            let mut token = None;
-            loop {
-                let (items, next) = fetch(self.store, &folder, token, self.errand).await?;
-                for item in items {
-                    for folder in due(&mut waiting, item.key()) {
-                        self.folder(folder).await?;
-                    }
-                    match item {
-                        Item::Object(entry) => self.put(entry).await,
-                        Item::Folder(key) => drop(waiting.insert(key)),
-                    }
-                }
-                if self.sender.is_closed() {
-                    return Ok(());
-                }
-                match next {
-                    Some(next) => token = Some(next),
-                    None => break,
-                }
-            }
-            for folder in waiting {
-                self.folder(folder).await?;
-            }
-            Ok(())
-        }
-        .boxed()
     }
 
     async fn put(&mut self, entry: Entry) {
@@ -114,14 +94,49 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Takes out of `waiting` the folders that come before `next`, in order.
-fn due(waiting: &mut BTreeSet<Key>, next: &Key) -> Vec<Key> {
-    let mut due = Vec::new();
-    while let Some(first) = waiting.first().filter(|first| *first < next).cloned() {
-        waiting.remove(&first);
-        due.push(first);
+/// A folder that is being walked through.
+struct Level {
+    folder: Key,
+    /// What is left of the page in hand.
+    items: Peekable<IntoIter<Item>>,
+    /// Where the next page begins; `None` at the first one.
+    token: Option<String>,
+    /// Whether there are no more pages.
+    is_whole: bool,
+    /// Folders whose turn has not come.
+    waiting: BTreeSet<Key>,
+}
+
+impl Level {
+    fn new(folder: Key) -> Self {
+        let items = Vec::new().into_iter().peekable();
+        Self { folder, items, token: None, is_whole: false, waiting: BTreeSet::new() }
     }
-    due
+
+    async fn list(&mut self, store: &Store, errand: &Errand) -> Result<(), Error> {
+        let (items, next) = fetch(store, &self.folder, self.token.take(), errand).await?;
+        (self.items, self.is_whole, self.token) = (items.into_iter().peekable(), next.is_none(), next);
+        Ok(())
+    }
+
+    /// The next in byte order of what is listed: an object, or a folder whose turn it is. `None` when there is no more, or
+    /// more has to be listed first.
+    fn listed(&mut self) -> Option<Item> {
+        loop {
+            let is_due = match (self.waiting.first(), self.items.peek()) {
+                (Some(first), Some(next)) => first < next.key(),
+                (Some(_), None) => self.is_whole,
+                (None, _) => false,
+            };
+            if is_due {
+                return self.waiting.pop_first().map(Item::Folder);
+            }
+            match self.items.next()? {
+                Item::Folder(folder) => drop(self.waiting.insert(folder)),
+                object @ Item::Object(_) => return Some(object),
+            }
+        }
+    }
 }
 
 async fn fetch(
@@ -130,7 +145,7 @@ async fn fetch(
     token: Option<String>,
     errand: &Errand,
 ) -> Result<(Vec<Item>, Option<String>), Error> {
-    let prefix = store.full_key(folder)?;
+    let prefix = store.full_prefix(folder)?;
     let output = store
         .call("ListObjectsV2", None, errand, || {
             store
@@ -152,8 +167,11 @@ async fn fetch(
     for common in output.common_prefixes.unwrap_or_default() {
         let Some(listed) = common.prefix else { continue };
         let key = if encoded { Key::from_listing(&listed, store.plus_means()) } else { Key::from(listed.as_str()) };
+        // What does not lie deeper could go round for ever.
+        let inner =
+            key.below(store.prefix()).filter(|key| key != folder && key.as_bytes().starts_with(folder.as_bytes()));
         let broken = || Error::ListingBroken { place: store.place(), what: "a folder outside the prefix".into() };
-        items.push(Item::Folder(key.below(store.prefix()).ok_or_else(broken)?));
+        items.push(Item::Folder(inner.ok_or_else(broken)?));
     }
     // An object beside a folder of the same name comes first: its key is a prefix of the folder's.
     items.sort_by(|one, other| one.name().cmp(other.name()).then_with(|| one.key().cmp(other.key())));
@@ -168,39 +186,55 @@ mod tests {
 
     use super::*;
 
-    /// The walk's own order over a tree in memory.
-    fn walk(keys: &BTreeSet<Vec<u8>>, folder: &[u8], out: &mut Vec<Vec<u8>>) {
-        let mut names: BTreeMap<(Vec<u8>, bool), Key> = BTreeMap::new();
+    /// The walk's own order over a tree in memory, whose folders are listed on pages of three.
+    fn walk(keys: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
+        let (mut path, mut out) = (vec![Level::new(Key::from(""))], Vec::new());
+        while let Some(level) = path.last_mut() {
+            match level.listed() {
+                Some(Item::Object(entry)) => out.push(entry.key.as_bytes().to_vec()),
+                Some(Item::Folder(folder)) => path.push(Level::new(folder)),
+                None if level.is_whole => drop(path.pop()),
+                None => {
+                    let begin: usize = level.token.take().map_or(0, |token| token.parse().unwrap());
+                    let items = items(keys, level.folder.as_bytes());
+                    let page: Vec<Item> = items.iter().skip(begin).take(3).cloned().collect();
+                    (level.items, level.is_whole) = (page.into_iter().peekable(), begin + 3 >= items.len());
+                    level.token = Some((begin + 3).to_string());
+                }
+            }
+        }
+        out
+    }
+
+    /// What `folder` holds, as a store that sorts names lists it.
+    fn items(keys: &BTreeSet<Vec<u8>>, folder: &[u8]) -> Vec<Item> {
+        let mut names: BTreeMap<(Vec<u8>, bool), Item> = BTreeMap::new();
         for key in keys.iter().filter(|key| key.starts_with(folder)) {
             let rest = &key[folder.len()..];
             let slash = rest.iter().position(|byte| *byte == b'/');
             let (name, is_folder) = slash.map_or((rest, false), |slash| (&rest[..slash], true));
-            let full = [folder, name, if is_folder { b"/" } else { b"" }].concat();
-            names.insert((name.to_vec(), is_folder), Key::from(full));
+            let full = Key::from([folder, name, if is_folder { b"/" } else { b"" }].concat());
+            names.insert((name.to_vec(), is_folder), if is_folder { Item::Folder(full) } else { object(full) });
         }
-        let mut waiting = BTreeSet::new();
-        for ((_, is_folder), key) in names {
-            for folder in due(&mut waiting, &key) {
-                walk(keys, folder.as_bytes(), out);
-            }
-            if is_folder {
-                waiting.insert(key);
-            } else {
-                out.push(key.as_bytes().to_vec());
-            }
-        }
-        for folder in waiting {
-            walk(keys, folder.as_bytes(), out);
-        }
+        names.into_values().collect()
+    }
+
+    fn object(key: Key) -> Item {
+        let (etag, last_modified, storage_class, version) = (String::new(), None, None, None);
+        Item::Object(Entry { key, size: 0, etag, last_modified, storage_class, version })
     }
 
     proptest! {
         #[test]
         fn folders_come_out_in_byte_order(keys in proptest::collection::btree_set("[-!a/0]{1,6}", 0..40)) {
             let keys: BTreeSet<Vec<u8>> = keys.into_iter().map(String::into_bytes).collect();
-            let mut out = Vec::new();
-            walk(&keys, b"", &mut out);
-            prop_assert_eq!(out, keys.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(walk(&keys), keys.into_iter().collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn folders_may_be_as_deep_as_a_key_allows() {
+        let keys = BTreeSet::from(["/".repeat(1024).into_bytes(), b"a/".repeat(512)]);
+        assert_eq!(walk(&keys), keys.into_iter().collect::<Vec<_>>());
     }
 }

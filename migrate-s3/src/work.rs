@@ -19,6 +19,7 @@ use crate::manifest;
 use crate::metadata;
 use crate::plan::Step;
 use crate::record::{Failure, Record};
+use crate::store::Store;
 use crate::versions;
 
 /// What came of a step.
@@ -95,9 +96,7 @@ async fn attempt(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Result
         Step::Copy { source, may_replace } => copied(route, source, may_replace, errand).await,
         Step::Compare { source, target, may_replace } => compared(route, source, target, may_replace, errand).await,
         Step::Verify { source, target } if source.size != target.size => Ok(size_differs(&source, &target)),
-        Step::Verify { source, target } => {
-            Ok(Outcome::of_proved(ItemState::Equal, compare(route, &source, &target, route.depth, errand).await?))
-        }
+        Step::Verify { source, target } => verified(route, source, target, errand).await,
         Step::Known { target, known, .. } => {
             let proved = Proved {
                 sha256: Some(known.sha256),
@@ -142,7 +141,7 @@ async fn copied(route: &Arc<Route>, source: Entry, may_replace: bool, errand: &A
     match copy(route, &source, may_replace, errand).await {
         Err(Error::Changed { place, what, .. }) if place == route.source.place() => {
             tracing::info!(key = %source.key, what, "changed since it was listed; copying it as it is now");
-            let now = listed_now(route, &source, errand).await?;
+            let now = listed_now(&route.source, &source, errand).await?;
             let proved = copy(route, &now, may_replace, errand).await?;
             let remark = Some("changed on the source during the run; copied as it was then".into());
             Ok(Outcome { source: Some(now), remark, ..Outcome::of_proved(ItemState::Copied, proved) })
@@ -163,7 +162,7 @@ async fn compared(
     let (source, compared) = match compare(route, &listed, &target, Depth::Stored, errand).await {
         Err(Error::Changed { place, what, .. }) if place == route.source.place() => {
             tracing::info!(key = %listed.key, what, "changed since it was listed; comparing it as it is now");
-            let now = listed_now(route, &listed, errand).await?;
+            let now = listed_now(&route.source, &listed, errand).await?;
             if now.size != target.size && !may_replace {
                 return Ok(Outcome { source: Some(now.clone()), ..size_differs(&now, &target) });
             }
@@ -182,11 +181,28 @@ async fn compared(
     Ok(Outcome { source: Some(source), ..Outcome::of_proved(ItemState::Equal, proved) })
 }
 
-/// What a listing would say of `source` now; a version stays the same or goes.
-async fn listed_now(route: &Route, source: &Entry, errand: &Errand) -> Result<Entry, Error> {
+/// Compares in the depth that was asked for; what has changed since it was listed, once more as it is now. Swift lists some
+/// objects with another ETag than they have.
+async fn verified(route: &Route, source: Entry, target: Entry, errand: &Errand) -> Result<Outcome, Error> {
+    let (what, place) = match compare(route, &source, &target, route.depth, errand).await {
+        Err(Error::Changed { what, place, .. }) => (what, place),
+        compared => return Ok(Outcome::of_proved(ItemState::Equal, compared?)),
+    };
+    tracing::info!(key = %source.key, place, what, "changed since it was listed; comparing it as it is now");
+    let source = listed_now(&route.source, &source, errand).await?;
+    let target = listed_now(&route.target, &target, errand).await?;
+    if source.size != target.size {
+        return Ok(Outcome { source: Some(source.clone()), ..size_differs(&source, &target) });
+    }
+    let proved = compare(route, &source, &target, route.depth, errand).await?;
+    Ok(Outcome { source: Some(source), ..Outcome::of_proved(ItemState::Equal, proved) })
+}
+
+/// What a listing of `store` would say of `source` now; a version stays the same or goes.
+async fn listed_now(store: &Store, source: &Entry, errand: &Errand) -> Result<Entry, Error> {
     let key = &source.key;
-    let changed = |what: &str| Error::Changed { place: route.source.place(), key: key.clone(), what: what.into() };
-    let head = metadata::head(&route.source, key, source.version_id(), errand).await;
+    let changed = |what: &str| Error::Changed { place: store.place(), key: key.clone(), what: what.into() };
+    let head = metadata::head(store, key, source.version_id(), errand).await;
     let head = head.map_err(|error| if error.is_not_found() { changed("it was deleted") } else { error })?;
     Ok(Entry {
         key: key.clone(),
@@ -211,12 +227,14 @@ fn size_in_words(size: u64) -> String {
 fn failed(entry: &Entry, error: &Error, is_looked_into: bool) -> Outcome {
     let text = describe(error);
     let detail = text.strip_prefix("error: ").unwrap_or(&text).to_owned();
-    if is_looked_into && error.class() == Class::Transient {
+    if is_looked_into && (error.class() == Class::Transient || entry.is_marker()) {
         tracing::info!(key = %entry.name(), error = %sentence(error), "looking whether it was written");
     } else {
         tracing::warn!(key = %entry.name(), error = %sentence(error), "an object failed");
     }
-    let finding = Finding::new(FindingKind::Error, entry.name(), "object", detail.clone());
+    // One line, as all findings are.
+    let next = error.hint().map(|hint| format!("; next: {hint}")).unwrap_or_default();
+    let finding = Finding::new(FindingKind::Error, entry.name(), "object", format!("{}{next}", sentence(error)));
     let failure = Failure { text: detail, class: error.class(), is_denied: error.is_denied() };
     Outcome { findings: vec![finding], failure: Some(failure), ..Outcome::of_state(ItemState::Failed) }
 }

@@ -170,7 +170,8 @@ impl RequestFailure {
         let document = response.body().bytes().filter(|_| response.status().is_success() && error.code().is_none());
         let within = |name| document.and_then(|document| text_within(document, name));
         let code = error.code().map(str::to_owned).or_else(|| within("Code"));
-        let message = error.message().map(str::to_owned).or_else(|| within("Message"));
+        let message = error.message().filter(|message| !message.is_empty()).map(str::to_owned);
+        let message = message.or_else(|| within("Message"));
         let message = message.unwrap_or_else(|| words_for(status).to_owned());
         Self {
             kind: kind_of_code(code.as_deref().unwrap_or_default(), status),

@@ -1,7 +1,7 @@
 //! The questions to the system catalogs: each row is an object's kind, the parts of its name, its parent's name, and its
 //! aspects as a JSON object. PostgreSQL 10 and newer.
 
-use super::others;
+use super::{comments, functions, rarer, types};
 use crate::catalog::{ServerVersion, user_schema};
 
 /// All questions, each with what it lists. What others belong to comes before them.
@@ -9,13 +9,13 @@ pub(super) fn all(version: ServerVersion) -> Vec<(&'static str, String)> {
     vec![
         ("schemas", schemas()),
         ("relations", relations()),
-        ("types", types()),
+        ("types", types::all()),
         ("columns", columns()),
         ("indexes", indexes()),
         ("constraints", constraints()),
         ("constraints of domains", domain_constraints()),
         ("sequences", sequences()),
-        ("functions", functions(version)),
+        ("functions", functions::all(version)),
         ("triggers", triggers()),
         ("rules", rules()),
         ("policies", policies()),
@@ -23,8 +23,9 @@ pub(super) fn all(version: ServerVersion) -> Vec<(&'static str, String)> {
         ("event triggers", event_triggers()),
         ("statistics objects", statistics()),
         ("publications", publications(version)),
-        ("comments", others::comments()),
-        ("other objects", others::others()),
+        ("comments", comments::all()),
+        ("rarer objects", rarer::all()),
+        ("user mappings", rarer::user_mappings()),
     ]
 }
 
@@ -74,9 +75,15 @@ fn relations() -> String {
                         (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
                         THEN (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
                               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) END,
-                    'foreign options', (SELECT ft.ftoptions FROM pg_foreign_table ft WHERE ft.ftrelid = c.oid))::text
+                    'options of long values', CASE WHEN EXISTS
+                        (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attlen = -1 AND a.attstorage <> 'p'
+                         AND NOT a.attisdropped)
+                        THEN (SELECT {} FROM pg_class long WHERE long.oid = c.reltoastrelid) END,
+                    'foreign options', (SELECT {} FROM pg_foreign_table ft WHERE ft.ftrelid = c.oid))::text
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am am ON am.oid = c.relam
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {}",
+        rarer::options("long.reloptions"),
+        rarer::options("ft.ftoptions"),
         own_relation()
     )
 }
@@ -102,6 +109,7 @@ fn columns() -> String {
                     'compression', nullif(to_jsonb(a) ->> 'attcompression', ''),
                     'statistics target', nullif(a.attstattarget, -1),
                     'options', a.attoptions::text,
+                    'foreign options', {},
                     'position', CASE WHEN c.relkind <> 'r' OR c.relispartition OR NOT EXISTS
                         (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
                         THEN row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum) END)::text
@@ -111,6 +119,7 @@ fn columns() -> String {
          JOIN pg_type t ON t.oid = a.atttypid
          LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
          WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND {}",
+        rarer::options("a.attfdwoptions"),
         own_relation()
     )
 }
@@ -189,58 +198,6 @@ fn sequences() -> String {
     )
 }
 
-/// The parameters of the function `p` as `printed` gives them, but for the IN that a procedure's have since 14.
-fn parameters(printed: &str) -> String {
-    format!(r"regexp_replace({printed}(p.oid), '(^|, )IN ', '\1', 'g')")
-}
-
-/// The name of the function `p` in the schema `n`.
-pub(super) fn function_name() -> String {
-    format!("ARRAY[n.nspname::text, format('%s(%s)', p.proname, {})]", parameters("pg_get_function_identity_arguments"))
-}
-
-/// The condition that the function `p` in the schema `n` is a user's, and was not made by the server together with a type: ranges
-/// have more of these since 14.
-pub(super) fn own_function() -> String {
-    format!(
-        "{} AND {} AND NOT EXISTS
-         (SELECT FROM pg_depend i WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')",
-        user_schema(),
-        own("pg_proc", "p.oid")
-    )
-}
-
-fn functions(version: ServerVersion) -> String {
-    // Bodies that the server parsed when the function was made came with 14.
-    let (name, arguments) = (function_name(), parameters("pg_get_function_arguments"));
-    let parsed_body = if version.major() >= 14 { "pg_get_function_sqlbody(p.oid)" } else { "NULL" };
-    format!(
-        "SELECT CASE WHEN agg.aggfnoid IS NOT NULL THEN 'aggregate'
-                    WHEN to_jsonb(p) ->> 'prokind' = 'p' THEN 'procedure' ELSE 'function' END,
-                {name},
-                ARRAY[]::text[],
-                json_build_object(
-                    'language', l.lanname,
-                    'arguments', {arguments},
-                    'result', pg_get_function_result(p.oid),
-                    'volatility', p.provolatile, 'parallel', p.proparallel, 'strict', p.proisstrict,
-                    'leakproof', p.proleakproof, 'security definer', p.prosecdef,
-                    'cost', p.procost, 'rows', p.prorows,
-                    'settings', p.proconfig::text,
-                    'library', p.probin,
-                    'body', p.prosrc,
-                    'parsed body', {parsed_body},
-                    'aggregate', format('%s, %s, %s, %s', agg.aggtransfn, format_type(agg.aggtranstype, NULL),
-                                        agg.aggfinalfn, agg.agginitval))::text
-         FROM pg_proc p
-         JOIN pg_namespace n ON n.oid = p.pronamespace
-         JOIN pg_language l ON l.oid = p.prolang
-         LEFT JOIN pg_aggregate agg ON agg.aggfnoid = p.oid
-         WHERE {}",
-        own_function()
-    )
-}
-
 /// Without those that the server made itself: foreign keys, and copies on partitions of their parent's triggers.
 fn triggers() -> String {
     format!(
@@ -283,35 +240,6 @@ fn policies() -> String {
          JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE {}",
         own_relation()
-    )
-}
-
-/// Types `t` in schemas `n`, without row types of tables, arrays and multiranges: they come with what they belong to.
-pub(super) const OWN_TYPES: &str = "pg_type t
-    JOIN pg_namespace n ON n.oid = t.typnamespace
-    LEFT JOIN pg_class c ON c.oid = t.typrelid
-    WHERE coalesce(c.relkind = 'c', true) AND t.typtype IN ('b', 'c', 'd', 'e', 'r')
-      AND NOT EXISTS (SELECT FROM pg_type element WHERE element.typarray = t.oid)";
-
-fn types() -> String {
-    format!(
-        "SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END,
-                ARRAY[n.nspname::text, t.typname::text], ARRAY[]::text[],
-                json_build_object(
-                    'family', t.typtype,
-                    'labels', (SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
-                               FROM pg_enum e WHERE e.enumtypid = t.oid),
-                    'base', CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
-                    'not null', CASE WHEN t.typtype = 'd' THEN t.typnotnull END,
-                    'default', CASE WHEN t.typtype = 'd' THEN t.typdefault END,
-                    'collation', CASE WHEN t.typtype = 'd' THEN
-                        (SELECT format('%I.%I', cn.nspname, co.collname)
-                         FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace
-                         WHERE co.oid = t.typcollation) END,
-                    'subtype', (SELECT format_type(r.rngsubtype, NULL) FROM pg_range r WHERE r.rngtypid = t.oid))::text
-         FROM {OWN_TYPES} AND {} AND {}",
-        user_schema(),
-        own("pg_type", "t.oid")
     )
 }
 

@@ -1,6 +1,7 @@
 //! The questions for owners and privileges, asked only where these travel. Privileges are compared without who granted
 //! them, and without those that owners have anyway.
 
+use super::rarer;
 use crate::catalog::user_schema;
 use crate::rights::Rights;
 
@@ -12,7 +13,7 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
     let user = user_schema();
     let relations = question(
         rights,
-        "relation",
+        "'relation'",
         "ARRAY[n.nspname::text, c.relname::text]",
         (
             "c.relowner",
@@ -26,25 +27,25 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
     );
     let functions = question(
         rights,
-        "function",
-        &super::queries::function_name(),
+        "'function'",
+        &super::functions::name(),
         ("p.proowner", "coalesce(p.proacl, acldefault('f', p.proowner))"),
-        &format!("pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {}", super::queries::own_function()),
+        &format!("pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {}", super::functions::own_function()),
     );
     // `public` comes with the database, with other privileges in other majors.
     let schemas = question(
         rights,
-        "schema",
+        "'schema'",
         "ARRAY[n.nspname::text]",
         ("n.nspowner", "coalesce(n.nspacl, acldefault('n', n.nspowner))"),
         &format!("pg_namespace n WHERE n.nspname <> 'public' AND {user}"),
     );
     let types = question(
         rights,
-        "type",
+        "'type'",
         "ARRAY[n.nspname::text, t.typname::text]",
         ("t.typowner", "coalesce(t.typacl, acldefault('T', t.typowner))"),
-        super::queries::OWN_TYPES,
+        super::types::OWN,
     );
     let types = format!("{types} AND {user} AND {}", super::queries::own("pg_type", "t.oid"));
     let mut questions = vec![
@@ -52,6 +53,7 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
         ("rights on functions", functions),
         ("rights on schemas", schemas),
         ("rights on types", types),
+        ("rights on rarer objects", rarer_objects(rights)),
     ];
     if rights.acl {
         questions.extend([("rights on columns", columns(rights)), ("rights on objects to come", defaults(rights))]);
@@ -59,11 +61,28 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
     questions
 }
 
+/// What else has an owner, some of it privileges too.
+fn rarer_objects(rights: Rights) -> String {
+    let others =
+        [("pg_event_trigger", "o.evtowner"), ("pg_publication", "o.pubowner"), ("pg_statistic_ext", "o.stxowner")];
+    let others = others.into_iter().map(|(catalog, owner)| (rarer::rows(catalog), owner, "NULL::aclitem[]".to_owned()));
+    let catalogs = rarer::catalogs();
+    let all = catalogs.iter().filter_map(|catalog| {
+        let owner = catalog.owner?;
+        let acl = catalog.acl.map(|(column, kind)| format!("coalesce({column}, acldefault('{kind}', {owner}))"));
+        Some((rarer::rows(catalog.name), owner, acl.unwrap_or_else(|| "NULL::aclitem[]".into())))
+    });
+    let ask = |(rows, owner, acl): (String, &str, String)| {
+        question(rights, "i.type", "ARRAY[i.identity]", (owner, &acl), &rows)
+    };
+    all.chain(others).map(ask).collect::<Vec<_>>().join(" UNION ALL ")
+}
+
 /// Only columns that somebody beside the table's owner has privileges on.
 fn columns(rights: Rights) -> String {
     question(
         rights,
-        "column",
+        "'column'",
         "ARRAY[n.nspname::text, c.relname::text, a.attname::text]",
         ("c.relowner", "a.attacl"),
         &format!(
@@ -80,7 +99,7 @@ fn columns(rights: Rights) -> String {
 fn defaults(rights: Rights) -> String {
     question(
         rights,
-        "objects to come",
+        "'objects to come'",
         "ARRAY[coalesce(n.nspname::text, ''), pg_get_userbyid(d.defaclrole)::text, d.defaclobjtype::text]",
         ("d.defaclrole", "d.defaclacl"),
         "pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace",
@@ -90,7 +109,7 @@ fn defaults(rights: Rights) -> String {
 fn question(rights: Rights, kind: &str, name: &str, (owner, acl): (&str, &str), from: &str) -> String {
     let (with_owner, with_acl) = (rights.owner, rights.acl);
     format!(
-        "SELECT 'rights on {kind}', {name}, ARRAY[]::text[],
+        "SELECT 'rights on ' || {kind}, {name}, ARRAY[]::text[],
                 json_build_object(
                     'owner', CASE WHEN {with_owner} THEN pg_get_userbyid({owner}) END,
                     'privileges', CASE WHEN {with_acl} THEN (

@@ -8,7 +8,7 @@ mod kept;
 use common::finding::{Finding, FindingKind, ProofLevel};
 use crc_fast::CrcAlgorithm;
 
-use crate::copy::{Proved, Route, Word, etag_plan, source_word};
+use crate::copy::{Proved, Route, Word, source_word};
 use crate::digest::{self, ContentDigest, ContentHasher, EtagPlan};
 use crate::errand::Errand;
 use crate::error::Error;
@@ -42,7 +42,7 @@ pub async fn compare(
     let plan = match depth {
         Depth::Kept => return kept::compare(route, source, target, errand).await,
         Depth::Full => EtagPlan::None,
-        Depth::Stored => etag_plan(&route.source, source, errand).await?,
+        Depth::Stored => etags::plan(&route.source, source, errand).await?,
     };
     let reading = hash(&route.source, source, plan, errand, |bytes| route.progress.add_bytes(bytes));
     let (ours, theirs) = match depth {
@@ -116,7 +116,10 @@ impl Ours {
 async fn is_contradicted(route: &Route, source: &Entry, word: Word, errand: &Errand) -> bool {
     match word {
         Word::Contradicts { is_certain: true } => true,
-        Word::Contradicts { is_certain: false } => route.etags.meaning(route, source, errand).await == Meaning::Md5,
+        Word::Contradicts { is_certain: false } => {
+            !etags::is_uneven(&route.source, source, errand).await
+                && route.etags.meaning(route, source, errand).await == Meaning::Md5
+        }
         Word::Agrees | Word::Silent => false,
     }
 }

@@ -12,7 +12,8 @@ use common::finding::ProofLevel;
 use common::tasks::TaskSet;
 use futures::FutureExt as _;
 
-use crate::copy::{DAMAGED_READS_MAX, Proved, Route, carried_tags, damaged, etag_plan, lost_metadata, source_word};
+use crate::arrived;
+use crate::copy::{DAMAGED_READS_MAX, Proved, Route, carried_tags, damaged, lost_metadata, refused, source_word};
 use crate::digest::{self, ContentHasher, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
@@ -20,7 +21,6 @@ use crate::etags::{self, Judgement};
 use crate::lenient;
 use crate::listing::Entry;
 use crate::metadata::{self, Head, Tags};
-use crate::reread::reread;
 use crate::sequence::Sequence;
 
 mod leftovers;
@@ -72,9 +72,7 @@ pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: 
         match outcome? {
             Transferred::Whole(mut proved) => {
                 proved.findings.extend(findings);
-                if proved.target_checksum.is_none() {
-                    reread(route, &entry.key, entry.size, &mut proved, errand).await?;
-                }
+                arrived::look(route, entry, (&head.metadata, &tags), &mut proved, errand).await?;
                 return Ok(*proved);
             }
             Transferred::Doubtful(sha256) => {
@@ -147,7 +145,8 @@ impl Upload {
                 let request = head.metadata.apply_to_multipart(request, tags).customize();
                 request.mutate_request(head.metadata.expires()).send().map(lenient::created)
             })
-            .await?;
+            .await
+            .map_err(|error| refused(error, &head.metadata, tags))?;
         let id = output.upload_id.unwrap_or_default();
         if errand.retries() > retries_before {
             abort_doubles(route, &entry.key, &id, errand).await;
@@ -177,7 +176,7 @@ impl Upload {
         may_replace: bool,
         before: Option<Sha>,
     ) -> Result<Transferred, Error> {
-        let plan = etag_plan(&self.route.source, &self.entry, &self.errand).await?;
+        let plan = etags::plan(&self.route.source, &self.entry, &self.errand).await?;
         let sequence = Arc::new(Sequence::new(ContentHasher::new(plan)));
         let mut sent = self.send_parts(part_bytes, &sequence).await?;
         sent.sort_by_key(|part| part.number);
@@ -268,10 +267,12 @@ impl Upload {
             CompletedPart::builder().part_number(part.number).e_tag(part.etag).set_checksum_crc64_nvme(crc).build()
         };
         let parts = CompletedMultipartUpload::builder().set_parts(Some(sent.into_iter().map(part).collect())).build();
+        let mut is_conditional = !may_replace && capabilities.conditional_writes();
+        let mut was_refused = false;
         loop {
-            let is_conditional = !may_replace && capabilities.conditional_writes();
             match self.complete_once(parts.clone(), crc, is_conditional).await {
-                Err(error) if is_conditional && error.is_unsupported() => capabilities.without_conditional_writes(),
+                // What it does not take may be the condition, or something else: without the condition it tells.
+                Err(error) if is_conditional && error.is_unsupported() => (is_conditional, was_refused) = (false, true),
                 Err(error) if is_conditional && error.is_precondition() && self.errand.retries() > 0 => {
                     // Taken by our own attempt whose answer was lost, if the content says so.
                     let occupied = || Error::Occupied { place: self.route.target.place(), key: self.entry.key.clone() };
@@ -284,7 +285,12 @@ impl Upload {
                 Err(error) if error.is_not_found() && self.errand.retries() > 0 => {
                     return self.confirm(crc, error).await;
                 }
-                outcome => return outcome,
+                outcome => {
+                    if was_refused && outcome.is_ok() {
+                        capabilities.without_conditional_writes();
+                    }
+                    return outcome;
+                }
             }
         }
     }

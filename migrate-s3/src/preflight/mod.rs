@@ -125,7 +125,6 @@ async fn look(route: &Route, intent: Intent, memory: &Memory, errand: &Errand, f
             let page = first_page(&route.target, errand, &mut of_target).await;
             if page.is_some() {
                 target::check(route, intent.mode, errand, &mut of_target).await;
-                policy::check(&route.target, intent.mode, errand, &mut of_target).await;
             }
             page
         }

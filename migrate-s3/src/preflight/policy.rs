@@ -2,7 +2,6 @@
 
 use common::error::sentence;
 use common::report::Check;
-use common::settings::Mode;
 use serde_json::Value;
 
 use super::Findings;
@@ -10,10 +9,7 @@ use crate::errand::Errand;
 use crate::store::Store;
 
 /// Looks at the policy of the target's bucket; a store without policies is not spoken of.
-pub(super) async fn check(target: &Store, mode: Mode, errand: &Errand, findings: &mut Findings) {
-    if mode == Mode::Verify {
-        return;
-    }
+pub(super) async fn check(target: &Store, errand: &Errand, findings: &mut Findings) {
     let name = "target's policy";
     let answer = target
         .call("GetBucketPolicy", None, errand, || target.client().get_bucket_policy().bucket(target.bucket()).send())

@@ -12,7 +12,7 @@ use crate::store::Store;
 
 /// Checks the reading of one object of `page`, tags included.
 pub(super) async fn check(source: &Store, page: &Page, errand: &Errand, findings: &mut Findings) {
-    let sendable = |entry: &&Entry| entry.key.as_str().is_some();
+    let sendable = |entry: &&Entry| source.full_key(&entry.key).is_ok();
     // An archived object cannot be read, which says nothing about rights.
     let readable = |entry: &&Entry| sendable(entry) && !is_archived(entry);
     let Some(entry) = page.entries.iter().filter(readable).find(|entry| entry.size > 0) else { return };

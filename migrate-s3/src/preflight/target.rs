@@ -10,7 +10,7 @@ use common::settings::Mode;
 use common::units;
 use futures::FutureExt as _;
 
-use super::{Findings, fix};
+use super::{Findings, fix, policy};
 use crate::copy::Route;
 use crate::digest;
 use crate::errand::Errand;
@@ -26,21 +26,32 @@ const PROBE: &str = ".migrate-s3-probe-";
 /// How often a part with a wrong checksum is tried, where the answer is about something else.
 const WRONG_PART_ATTEMPTS: u32 = 4;
 
-/// Checks the target. Only a migration tries to write.
+/// Checks the target, all at the same time. Only a migration tries to write.
 pub(super) async fn check(route: &Route, mode: Mode, errand: &Errand, findings: &mut Findings) {
-    match mode {
-        Mode::Migrate => {
-            probe(route, errand, findings).await;
-            leftovers(route, errand, findings).await;
-        }
-        Mode::DryRun => {
-            let detail = "a dry run writes nothing, so this was not tried; the migration tries it before it begins";
-            findings.add(Check::pass("target can be written", detail));
-        }
-        Mode::Verify => return,
+    if mode == Mode::Verify {
+        return;
     }
-    lifecycle(&route.target, errand, findings).await;
-    versioning(&route.target, errand, findings).await;
+    let target = &route.target;
+    let mut found: [Findings; 4] = Default::default();
+    let [of_writing, of_lifecycle, of_versioning, of_policy] = &mut found;
+    let writing = async {
+        if mode == Mode::DryRun {
+            let detail = "a dry run writes nothing, so this was not tried; the migration tries it before it begins";
+            return of_writing.add(Check::pass("target can be written", detail));
+        }
+        // One after the other: what the probe begins would look like an upload that was left behind.
+        probe(route, errand, of_writing).await;
+        leftovers(route, errand, of_writing).await;
+    };
+    futures::join!(
+        writing.boxed(),
+        lifecycle(target, errand, of_lifecycle).boxed(),
+        versioning(target, errand, of_versioning).boxed(),
+        policy::check(target, errand, of_policy).boxed()
+    );
+    for found in found {
+        findings.extend(found);
+    }
 }
 
 /// A multipart upload that is aborted: needs the rights of a real copy, KMS included, and creates no object.

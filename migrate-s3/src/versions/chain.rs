@@ -61,8 +61,9 @@ impl Chain {
                 self.on_target += 1;
                 return Ok(self.kept(record));
             }
-            let may_be_there = record.failure.as_ref().is_some_and(|failure| failure.class == Class::Transient);
-            if may_be_there && attempt < ATTEMPTS_MAX {
+            let is_transient = record.failure.as_ref().is_some_and(|failure| failure.class == Class::Transient);
+            // Swift leaves a second mark of deletion and does not say so.
+            if (is_transient || source.is_marker()) && attempt < ATTEMPTS_MAX {
                 match self.look(route, &source, errand).await {
                     Look::There(target) => {
                         self.on_target += 1;
@@ -77,8 +78,8 @@ impl Chain {
                             return Ok(record);
                         }
                     }
-                    Look::NotThere => continue,
-                    Look::Unknown => {}
+                    Look::NotThere if is_transient => continue,
+                    Look::NotThere | Look::Unknown => {}
                 }
             }
             self.is_held_up = true;

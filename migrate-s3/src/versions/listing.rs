@@ -125,7 +125,7 @@ impl Gathered<'_> {
 
 /// The versions of `key` alone, oldest first.
 pub async fn of_key(store: &Store, key: &Key, errand: &Errand) -> Result<Vec<Entry>, Error> {
-    let (mut versions, mut mark, full_key) = (Vec::new(), Mark::default(), store.full_key(key)?);
+    let (mut versions, mut mark, full_key) = (Vec::new(), Mark::default(), store.full_prefix(key)?);
     loop {
         let page = fetch(store, &full_key, &mark, errand).await?;
         // Keys that begin like this one come after it.

@@ -32,6 +32,6 @@ pub(crate) async fn mark(route: &Route, source: &Entry, errand: &Errand) -> Resu
     if output.delete_marker == Some(true) {
         return Ok(output.version_id);
     }
-    let what = "the target deleted it and kept no mark of that: it keeps no versions".into();
-    Err(Error::Damaged { place: target.place(), key: source.key.clone(), what })
+    let what = "the target deleted it and kept no mark of that: it keeps no versions, or no mark where the key is deleted already";
+    Err(Error::Damaged { place: target.place(), key: source.key.clone(), what: what.into() })
 }

@@ -61,13 +61,13 @@ pub(super) async fn fetch(store: &Store, prefix: &str, mark: &Mark, errand: &Err
     let entries = sequence.merge(versions.collect::<Result<_, _>>()?, markers.collect::<Result<_, _>>()?);
     let next = match (output.is_truncated == Some(true), output.next_key_marker, entries.last()) {
         (false, ..) => None,
-        (true, Some(key), _) => {
-            let key = reader.decode(&key).as_str().map(ToOwned::to_owned);
+        (true, Some(key), last) => {
+            let key = reader.begin(key, last);
             Some(Mark { key, version: output.next_version_id_marker.filter(|id| !id.is_empty()) })
         }
         (true, None, Some(last)) => {
             let version = last.version_id().map(ToOwned::to_owned);
-            Some(Mark { key: Some(store.full_key(&last.key)?), version })
+            Some(Mark { key: Some(store.full_prefix(&last.key)?), version })
         }
         (true, None, None) => return Err(reader.broken("a page that promises more and does not say where it begins")),
     };
@@ -85,6 +85,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn decode(&self, listed: &str) -> Key {
         if self.is_encoded { Key::from_listing(listed, self.store.plus_means()) } else { Key::from(listed) }
+    }
+
+    /// Where the next page begins, which the store names by `marker`. Ceph (16) and Swift encode the keys of a page and not
+    /// the marker, which is the last of them: decoded once more, `x%7Ey` would pass over all keys up to `x~y`.
+    fn begin(&self, marker: String, last: Option<&Entry>) -> Option<String> {
+        let is_plain = last.is_some_and(|last| last.key.under(self.store.prefix()) == Key::from(marker.as_str()));
+        if is_plain { Some(marker) } else { self.decode(&marker).as_str().map(ToOwned::to_owned) }
     }
 
     fn broken(&self, what: &str) -> Error {

@@ -14,6 +14,7 @@ mod pair;
 mod platform;
 mod poolers;
 mod presets;
+mod rarer;
 mod refused;
 mod repair;
 mod rich;

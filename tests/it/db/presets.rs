@@ -58,6 +58,10 @@ async fn after_govuk_paas_an_ordinary_role_may_change_the_schema() {
     assert_eq!(pair.target.text(FUNCTIONS).await.as_deref(), Some("own_audit"));
     pair.assert_equal(&pair.verify().await);
 
+    // AND their owners and privileges are missed by nobody
+    let rights = pair.program().args(["--verify", "--with-owner", "--with-acl"]).env("LOG_FORMAT", "text").run().await;
+    rights.assert_code(0);
+
     // AND an ordinary role of the application may run its next migration
     let role = format!("app_{}", pair.target.name);
     let grant = format!("CREATE ROLE {role} LOGIN PASSWORD 'hunter2'; GRANT ALL ON SCHEMA public TO {role}");

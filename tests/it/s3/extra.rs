@@ -62,6 +62,18 @@ async fn nothing_goes_after_a_failure() {
 }
 
 #[tokio::test]
+async fn nothing_goes_where_something_arrived_otherwise_than_it_was_sent() {
+    // GIVEN a target that forgets tags
+    let estate = shrunken().await;
+    estate.server.put(SOURCE, "new", NewObject::new("content").tag("class", "open"));
+    estate.server.inject(FaultRule::new(Fault::KeepLess).bucket(TARGET).on("PutObject"));
+    // WHEN an object arrives without its tags, THEN nothing is deleted in that run
+    let outcome = run(&program(&estate), 4).await;
+    assert_totals(&outcome, [9, 1, 8, 0]);
+    assert_eq!(estate.server.object_count(TARGET), 11);
+}
+
+#[tokio::test]
 async fn a_listing_that_leaves_something_out_deletes_nothing() {
     // GIVEN a source of two pages, of which one object is missing from the listing only
     let estate = Estate::new().await;

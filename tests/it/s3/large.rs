@@ -1,8 +1,10 @@
 //! Large objects and many objects: memory stays where it is, and nothing goes to disk.
 
-use tests::s3_server::NewObject;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use tests::s3_server::{Account, Fault, FaultRule, NewObject};
 
-use super::{Estate, SOURCE, TARGET, assert_totals, run};
+use super::{Estate, SOURCE, SOURCE_SECRET, TARGET, assert_totals, run};
 
 /// What the process may hold resident, whatever it moves.
 const MEMORY_BYTES_MAX: u64 = 150_000_000;
@@ -39,6 +41,52 @@ async fn multipart_sources_are_proved_by_their_parts() {
         serde_json::from_slice(&std::fs::read(directory.path().join("report.json")).unwrap()).unwrap();
     assert_eq!(report["items"][0]["proof"], "reread");
     assert_eq!(report["items"][0]["digest_source"], report["items"][0]["digest_target"]);
+}
+
+/// Puts an object into the source in parts of these lengths.
+async fn put_in_parts(estate: &Estate, key: &str, lengths: &[usize]) {
+    let client = estate.server.client(&Account::new("AKIASOURCE", SOURCE_SECRET, &[SOURCE]));
+    let begun = client.create_multipart_upload().bucket(SOURCE).key(key).send().await.unwrap();
+    let id = begun.upload_id.unwrap();
+    let mut whole = CompletedMultipartUpload::builder();
+    for (number, length) in (1..).zip(lengths) {
+        let body = ByteStream::from(vec![u8::try_from(number).unwrap(); *length]);
+        let part = client.upload_part().bucket(SOURCE).key(key).upload_id(&id).part_number(number).body(body);
+        let part = part.send().await.unwrap();
+        whole = whole.parts(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).build());
+    }
+    let complete = client.complete_multipart_upload().bucket(SOURCE).key(key).upload_id(id);
+    complete.multipart_upload(whole.build()).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn parts_of_several_lengths_are_no_damage() {
+    // GIVEN objects without checksums, of parts that differ in length: what the first tells of the others is wrong, although
+    // their number would fit; and two of even parts, which show that ETags are made of MD5s
+    let estate = Estate::new().await;
+    estate.server.inject(FaultRule::new(Fault::IgnoreChecksums).bucket(SOURCE));
+    let m = 1 << 20;
+    put_in_parts(&estate, "0 even", &[5 * m, 5 * m, 5 * m]).await;
+    put_in_parts(&estate, "1 even", &[5 * m, 5 * m, 3]).await;
+    put_in_parts(&estate, "2 uneven", &[5 * m, 5 * m + 1, 3]).await;
+    put_in_parts(&estate, "3 uneven and large", &[5 * m + 1, 7 * m + 3, 5 * m, 12_345]).await;
+    estate.server.reset_counts();
+    // WHEN they are migrated, migrated again and verified, THEN nothing is doubted, and nothing is read twice
+    let program = estate.program().env("JOBS", "1");
+    assert_totals(&run(&program, 0).await, [4, 4, 0, 0]);
+    // One byte in preflight, three small objects, three parts.
+    assert_eq!(estate.server.count(SOURCE, "GetObject"), 7);
+    assert_totals(&run(&program, 0).await, [4, 0, 4, 0]);
+    assert_totals(&run(&program.clone().arg("--verify"), 0).await, [4, 0, 4, 0]);
+    estate.assert_same();
+    // AND damage that repeats itself is found as before
+    estate.server.clear_faults();
+    estate.server.inject(FaultRule::new(Fault::FlipBit(77)).bucket(SOURCE).on("GetObject").key("1 even"));
+    estate.server.remove(TARGET, "0 even");
+    estate.server.remove(TARGET, "1 even");
+    let outcome = run(&program, 4).await;
+    assert_totals(&outcome, [4, 1, 2, 1]);
+    assert!(outcome.stderr.contains("damaged"), "{outcome}");
 }
 
 #[tokio::test]

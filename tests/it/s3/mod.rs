@@ -1,5 +1,6 @@
 //! `migrate-s3` as its operators run it, against an S3 server that validates what S3 validates and misbehaves on request.
 
+mod arrived;
 mod bad_input;
 mod environment;
 mod extra;

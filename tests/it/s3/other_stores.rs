@@ -1,6 +1,7 @@
 //! Stores that we did not write, on the target side: what the strict one holds arrives there and verifies.
 
 use tests::engines::{Moto, s3};
+use tests::eventually::eventually;
 use tests::s3_server::{Account, Fault, FaultRule, NewObject, client_of};
 
 use super::{Estate, SOURCE, TARGET, assert_totals, run};
@@ -85,6 +86,27 @@ async fn tags_that_only_a_get_tells_of_are_carried_and_compared() {
     estate.server.put(TARGET, "small", NewObject::new("content"));
     let outcome = run(&estate.program(), 4).await;
     assert_eq!(outcome.summary()["findings_count"], 1, "{outcome}");
+}
+
+#[tokio::test]
+async fn what_a_target_does_not_take_of_one_object_leaves_the_others_guarded() {
+    // GIVEN a target that does not take an object for its storage class, as Ceph's gateway says it, and one more object that
+    // somebody else writes there while it is being read
+    let estate = Estate::new().await;
+    estate.put("a", "of another class");
+    estate.put("b", "ours");
+    estate.server.inject(FaultRule::fail(400, "InvalidArgument").bucket(TARGET).on("PutObject").key("a"));
+    let slow = Fault::Delay(std::time::Duration::from_secs(2));
+    estate.server.inject(FaultRule::new(slow).bucket(SOURCE).on("GetObject").key("b"));
+    // WHEN both are migrated
+    let running = estate.program().env("JOBS", "1").spawn().await;
+    eventually("the refusal", async || estate.server.count(TARGET, "PutObject") == 2).await;
+    estate.server.put(TARGET, "b", NewObject::new("somebody else's"));
+    let outcome = running.wait().await;
+    // THEN what was not there when it was listed is not replaced
+    outcome.assert_code(4);
+    assert_eq!(estate.server.get(TARGET, "b").unwrap().body, "somebody else's");
+    assert!(outcome.stderr.contains("appeared"), "{outcome}");
 }
 
 #[tokio::test]

@@ -27,11 +27,14 @@ async fn a_migration_into_a_real_server_is_proved_and_verified() {
     let (source, target) = (engine.bucket().await, engine.bucket().await);
     let client = engine.client();
     let large: Vec<u8> = (0..20_u32 << 20).map(|index| (index % 251) as u8).collect();
+    let deep = format!("{}x", "d/".repeat(400));
     let bodies = [
         ("plain", b"content".to_vec()),
         ("with space + plus", b"content".to_vec()),
         ("folder/ünïcödé", b"content".to_vec()),
         ("folder/empty", Vec::new()),
+        // Listed folder by folder, whatever the number of folders.
+        (deep.as_str(), b"content".to_vec()),
         ("large", large),
     ];
     let count = bodies.len() as u64;

@@ -67,6 +67,18 @@ impl Attributes {
         headers
     }
 
+    /// What a store keeps that is [`super::Fault::KeepLess`].
+    pub(super) fn less(&self) -> Self {
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.headers.iter().filter(|(name, _)| **name != REDIRECT) {
+            let meta =
+                name.as_str().strip_prefix(META_PREFIX).map(|meta| format!("{META_PREFIX}{}", meta.replace('_', "-")));
+            let name = meta.and_then(|name| name.parse().ok()).unwrap_or_else(|| name.clone());
+            headers.append(name, value.clone());
+        }
+        Self { headers }
+    }
+
     /// The storage class, `STANDARD` when none was named.
     pub(super) fn storage_class(&self) -> &str {
         self.headers.get(STORAGE_CLASS).and_then(|class| class.to_str().ok()).unwrap_or("STANDARD")

@@ -44,6 +44,12 @@ pub enum Fault {
     OtherEtag,
     /// Take no notice of `If-Match` and `If-None-Match`.
     IgnoreConditions,
+    /// Take an object and keep neither its tags nor its redirect, and make `-` of `_` in the names of its metadata.
+    KeepLess,
+    /// Keep objects as files: `a//b` is where `a/b` is.
+    KeysArePaths,
+    /// Leave a mark of deletion without saying so.
+    UntoldMark,
     /// Know no tags: every tagging operation and every `x-amz-tagging` header is `NotImplemented`.
     NoTagging,
     /// Answer a page of a listing with the page before it.
@@ -52,6 +58,10 @@ pub enum Fault {
     LeaveOut(String),
     /// Answer a page of a listing that promises more without saying where that begins.
     NoToken,
+    /// Say without encoding where the next page of versions begins, although its keys are encoded.
+    PlainMarker,
+    /// List every object with another ETag than it has.
+    OtherListedEtags,
     /// Answer a page of a listing with its keys in reverse order.
     ReversePage,
 }

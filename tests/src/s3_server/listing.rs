@@ -65,12 +65,18 @@ pub(super) fn list_v2(
         _ => {}
     }
     let encode = Encode(input.encoding_type.is_some());
+    let mut objects = encode.objects(&page.objects);
+    if verdict.is(&Fault::OtherListedEtags) {
+        for object in &mut objects {
+            object.e_tag = Some(ETag::Strong("of-the-listing".into()));
+        }
+    }
     let next = page.next.map(|after| Position { after, page_before: position.after.clone() }.encode());
     let output = dto::ListObjectsV2Output {
         key_count: i32::try_from(page.objects.len() + page.prefixes.len()).ok(),
         is_truncated: Some(next.is_some()),
         next_continuation_token: next.filter(|_| !verdict.is(&Fault::NoToken)),
-        contents: Some(encode.objects(&page.objects)),
+        contents: Some(objects),
         common_prefixes: Some(encode.prefixes(page.prefixes)),
         name: Some(input.bucket),
         prefix: Some(encode.key(input.prefix.as_deref().unwrap_or_default())),

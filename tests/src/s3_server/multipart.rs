@@ -53,12 +53,17 @@ pub(super) fn create(
     store: &Store,
     request: S3Request<dto::CreateMultipartUploadInput>,
 ) -> S3Result<S3Response<dto::CreateMultipartUploadOutput>> {
-    let ignore_checksums = verdict_of(&request).is(&Fault::IgnoreChecksums);
+    let verdict = verdict_of(&request);
+    let ignore_checksums = verdict.is(&Fault::IgnoreChecksums);
+    let (mut attributes, mut tags) = (Attributes::from_request(&request.headers)?, tags_of_request(&request.headers)?);
+    if verdict.is(&Fault::KeepLess) {
+        (attributes, tags) = (attributes.less(), Vec::new());
+    }
     let checksum = if ignore_checksums { None } else { asked_checksum(&request.input)? };
     let upload = Upload {
         key: request.input.key.clone(),
-        attributes: Attributes::from_request(&request.headers)?,
-        tags: tags_of_request(&request.headers)?,
+        attributes,
+        tags,
         checksum,
         parts: BTreeMap::new(),
         initiated: SystemTime::now(),

@@ -20,9 +20,14 @@ pub(super) async fn put(
     let verdict = verdict_of(&request);
     let conditions = Conditions::new(&verdict, request.input.if_match.clone(), request.input.if_none_match.clone());
     let settings = store.settings(&request.input.bucket)?;
-    let attributes = Attributes::from_request(&request.headers)?;
-    let tags = tags_of_request(&request.headers)?;
-    let (bucket, key) = (request.input.bucket, request.input.key);
+    let mut attributes = Attributes::from_request(&request.headers)?;
+    let mut tags = tags_of_request(&request.headers)?;
+    let (bucket, mut key) = (request.input.bucket, request.input.key);
+    match verdict.fault() {
+        Some(Fault::KeepLess) => (attributes, tags) = (attributes.less(), Vec::new()),
+        Some(Fault::KeysArePaths) => key = key.split('/').filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/"),
+        _ => {}
+    }
     store.bucket(&bucket, |bucket| conditions.check(bucket.objects.get(&key).map(|object| &**object)))?;
 
     let incoming = Incoming {
@@ -163,9 +168,13 @@ pub(super) async fn copy(
     Ok(S3Response::with_headers(output, headers))
 }
 
-pub(super) fn delete(store: &Store, input: &dto::DeleteObjectInput) -> S3Result<S3Response<dto::DeleteObjectOutput>> {
+pub(super) fn delete(
+    store: &Store,
+    request: &S3Request<dto::DeleteObjectInput>,
+) -> S3Result<S3Response<dto::DeleteObjectOutput>> {
+    let (input, is_untold) = (&request.input, verdict_of(request).is(&Fault::UntoldMark));
     store.bucket(&input.bucket, |bucket| {
-        let version_id = bucket.delete(&input.key);
+        let version_id = bucket.delete(&input.key).filter(|_| !is_untold);
         let delete_marker = version_id.is_some().then_some(true);
         Ok(S3Response::new(dto::DeleteObjectOutput { delete_marker, version_id, ..Default::default() }))
     })

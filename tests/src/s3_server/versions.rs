@@ -113,7 +113,8 @@ pub(super) fn list(
         delete_markers: Some(markers.collect()),
         versions: Some(versions.collect()),
         is_truncated: Some(is_truncated),
-        next_key_marker: last.map(|(key, ..)| encode.key(key)),
+        next_key_marker: last
+            .map(|(key, ..)| if verdict.is(&Fault::PlainMarker) { key.clone() } else { encode.key(key) }),
         next_version_id_marker: last.map(|(_, version, _)| version.id.clone()),
         encoding_type: input.encoding_type,
         key_marker: input.key_marker,
