@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 /// Nothing that a test waits for takes longer on a machine with two loaded cores.
-const WAIT_MAX: Duration = Duration::from_mins(2);
+const WAIT_MAX: Duration = Duration::from_mins(4);
 
 /// Asks `is_so` every five milliseconds until it says yes.
 ///
 /// # Panics
 ///
-/// When two minutes pass without a yes; the message names `what`.
+/// When four minutes pass without a yes; the message names `what`.
 #[track_caller]
 pub fn eventually(what: &str, is_so: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
     wait(format!("{what} (waited for at {})", std::panic::Location::caller()), is_so)

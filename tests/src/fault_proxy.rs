@@ -29,11 +29,13 @@ enum Mode {
 struct Shared {
     /// Where connections go, one after the other.
     targets: Vec<SocketAddr>,
-    mode: watch::Receiver<Mode>,
+    mode: watch::Sender<Mode>,
     /// Each new value cuts every connection that is open.
     cuts: watch::Receiver<u64>,
     /// Bytes from the target until everything is cut; negative is never.
     left: AtomicI64,
+    /// Once so many bytes have come from the target, no byte moves any more.
+    stall_at: AtomicU64,
     forwarded: AtomicU64,
     accepted: AtomicU64,
 }
@@ -41,7 +43,6 @@ struct Shared {
 /// A running proxy. Dropping it closes every connection.
 pub struct FaultProxy {
     port: u16,
-    mode: watch::Sender<Mode>,
     cuts: watch::Sender<u64>,
     shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
@@ -67,14 +68,14 @@ impl FaultProxy {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        let (mode, mode_seen) = watch::channel(Mode::Forward);
         let (cuts, cuts_seen) = watch::channel(0);
         let (stop, stopped) = oneshot::channel();
         let shared = Arc::new(Shared {
             targets,
-            mode: mode_seen,
+            mode: watch::channel(Mode::Forward).0,
             cuts: cuts_seen,
             left: AtomicI64::new(-1),
+            stall_at: AtomicU64::new(u64::MAX),
             forwarded: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
         });
@@ -84,7 +85,7 @@ impl FaultProxy {
         let thread = std::thread::Builder::new().name("fault-proxy".to_owned()).spawn(move || {
             runtime.block_on(serve(listener, of_thread, of_connections, stopped));
         })?;
-        Ok(Self { port, mode, cuts, shared, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { port, cuts, shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The port on 127.0.0.1.
@@ -94,17 +95,23 @@ impl FaultProxy {
 
     /// Forwards again: new connections, and the bytes of those that stalled.
     pub fn forward(&self) {
-        self.mode.send_replace(Mode::Forward);
+        self.shared.mode.send_replace(Mode::Forward);
     }
 
     /// Keeps connections open and moves no byte.
     pub fn stall(&self) {
-        self.mode.send_replace(Mode::Stall);
+        self.shared.mode.send_replace(Mode::Stall);
+    }
+
+    /// Stalls once [`Self::forwarded_bytes`] are so many: whoever waits for that finds the connections in the middle, however
+    /// late it looks.
+    pub fn stall_after(&self, bytes: u64) {
+        self.shared.stall_at.store(bytes, Ordering::SeqCst);
     }
 
     /// Closes every new connection at once.
     pub fn refuse(&self) {
-        self.mode.send_replace(Mode::Refuse);
+        self.shared.mode.send_replace(Mode::Refuse);
     }
 
     /// Cuts all connections now. New ones are forwarded.
@@ -184,7 +191,7 @@ async fn connection(client: TcpStream, target: SocketAddr, shared: Arc<Shared>, 
 
 /// Moves bytes one way until either end closes. With `cuts`, counts them, and cuts everything when the count is used up.
 async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, cuts: Option<&watch::Sender<u64>>) {
-    let mut mode = shared.mode.clone();
+    let mut mode = shared.mode.subscribe();
     let mut chunk = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
         if mode.wait_for(|mode| *mode != Mode::Stall).await.is_err() {
@@ -193,7 +200,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, 
         let mut allowed = count;
         if cuts.is_some() {
             allowed = shared.take(count);
-            shared.forwarded.fetch_add(allowed as u64, Ordering::SeqCst);
+            shared.count(allowed as u64);
         }
         if to.write_all(&chunk[..allowed]).await.is_err() {
             return;
@@ -207,6 +214,15 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, 
 }
 
 impl Shared {
+    /// Counts what goes on from the target. One thread serves all connections; who sees the new count sees the stall too.
+    fn count(&self, bytes: u64) {
+        if self.forwarded.load(Ordering::SeqCst) + bytes >= self.stall_at.load(Ordering::SeqCst) {
+            self.stall_at.store(u64::MAX, Ordering::SeqCst);
+            self.mode.send_replace(Mode::Stall);
+        }
+        self.forwarded.fetch_add(bytes, Ordering::SeqCst);
+    }
+
     /// How many of `count` bytes may pass before the cut, which comes once.
     fn take(&self, count: usize) -> usize {
         let wanted = i64::try_from(count).unwrap_or(i64::MAX);

@@ -17,7 +17,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 
 /// A program that runs longer than this in a test has hung; it is killed.
-const RUN_MAX: Duration = Duration::from_mins(5);
+const RUN_MAX: Duration = Duration::from_mins(10);
 
 /// What a program has said is read within this time of its end.
 const READER_MAX: Duration = Duration::from_secs(10);
@@ -217,7 +217,7 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// When the program ends, or five minutes pass, without it.
+    /// When the program ends, or ten minutes pass, without it.
     pub async fn wait_for_stderr(&mut self, text: &str) {
         let contains = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).contains(text);
         let found = tokio::time::timeout(RUN_MAX, self.stderr.wait_for(contains)).await;
@@ -268,7 +268,7 @@ impl Running {
     ///
     /// # Panics
     ///
-    /// When it does not end within five minutes.
+    /// When it does not end within ten minutes.
     pub async fn wait(mut self) -> Outcome {
         let Ok(status) = tokio::time::timeout(RUN_MAX, self.child.wait()).await else {
             panic!("{} hangs; it said:\n{}", self.name, self.stderr_so_far());

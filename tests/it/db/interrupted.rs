@@ -98,9 +98,9 @@ async fn a_run_that_is_stopped_ends_in_time_and_goes_on_later() {
         let pair = Pair::filled(17, 17, SCHEMA).await;
         let proxy = FaultProxy::start(([127, 0, 0, 1], pair.source.engine.port).into()).unwrap();
         let program = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url());
+        proxy.stall_after(10_000_000);
         let running = program.spawn().await;
-        eventually("the source sends", async || proxy.forwarded_bytes() >= 10_000_000).await;
-        proxy.stall();
+        eventually("the source has stalled", async || proxy.forwarded_bytes() >= 10_000_000).await;
 
         // WHEN it is told to stop
         let told = Instant::now();

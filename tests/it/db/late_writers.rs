@@ -17,6 +17,7 @@ async fn rows_that_come_after_the_snapshot_are_spoken_of() {
     let application = pair.source.connect().await;
     application.batch_execute("SET application_name = 'puma: worker 3'").await.unwrap();
     let proxy = FaultProxy::start(([127, 0, 0, 1], pair.source.engine.port).into()).unwrap();
+    proxy.stall_after(5_000_000);
     let program = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url());
     let running = program.env("LOG_FORMAT", "text").spawn().await;
     eventually("the source sends", async || proxy.forwarded_bytes() >= 5_000_000).await;
@@ -24,6 +25,7 @@ async fn rows_that_come_after_the_snapshot_are_spoken_of() {
     // WHEN it writes
     application.batch_execute("INSERT INTO logs (text) VALUES ('late'); DELETE FROM logs WHERE id < 3").await.unwrap();
     drop(application);
+    proxy.forward();
     let outcome = running.wait().await;
 
     // THEN the copy is the snapshot's, and who wrote what is said
@@ -45,6 +47,7 @@ async fn a_table_whose_content_is_as_copied_is_not_spoken_of() {
     let pair = Pair::filled(17, 17, SCHEMA).await;
     let application = pair.source.connect().await;
     let proxy = FaultProxy::start(([127, 0, 0, 1], pair.source.engine.port).into()).unwrap();
+    proxy.stall_after(5_000_000);
     let program = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url());
     let running = program.env("LOG_FORMAT", "text").spawn().await;
     eventually("the source sends", async || proxy.forwarded_bytes() >= 5_000_000).await;
@@ -53,6 +56,7 @@ async fn a_table_whose_content_is_as_copied_is_not_spoken_of() {
     application.batch_execute("INSERT INTO quiet VALUES (2); DELETE FROM quiet WHERE id = 2").await.unwrap();
     application.batch_execute("UPDATE quiet SET id = 1").await.unwrap();
     drop(application);
+    proxy.forward();
     let outcome = running.wait().await;
 
     // THEN nothing is said of it

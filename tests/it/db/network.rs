@@ -85,8 +85,9 @@ async fn a_target_that_breaks_off_does_not_end_in_half_a_table() {
 async fn a_server_that_is_gone_for_good_is_named() {
     // GIVEN a source that breaks off and does not come back
     let path = Path::new().await;
+    path.source.stall_after(2_000_000);
     let running = path.program().spawn().await;
-    eventually("the source sends", async || path.source.forwarded_bytes() >= 2_000_000).await;
+    eventually("the source has stalled", async || path.source.forwarded_bytes() >= 2_000_000).await;
     path.source.refuse();
     path.source.cut();
 

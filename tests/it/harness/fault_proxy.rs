@@ -71,6 +71,13 @@ async fn it_stalls_and_refuses() {
     stream.read_exact(&mut late).await.unwrap();
     assert_eq!(&late, b"x");
 
+    proxy.stall_after(proxy.forwarded_bytes() + 5);
+    assert_eq!(echoed(&mut stream, "hello").await.unwrap(), "hello");
+    assert!(tokio::time::timeout(Duration::from_millis(100), echoed(&mut stream, "y")).await.is_err());
+    proxy.forward();
+    stream.read_exact(&mut late).await.unwrap();
+    assert_eq!(&late, b"y");
+
     proxy.refuse();
     assert!(echoed(&mut connect(&proxy).await, "x").await.is_err());
     assert_eq!(echoed(&mut stream, "still").await.unwrap(), "still");

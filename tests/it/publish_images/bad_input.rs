@@ -102,8 +102,9 @@ async fn a_tag_that_cannot_be_moved_is_refused_before_anything_is_sent() {
 async fn a_registry_that_stays_away_ends_the_push_with_a_code_to_repeat() {
     let mut ecr = Ecr::start(REGION, Users::Token, &["s3-migration"]).await;
     let file = image_file("s3-migration:0.1.0", 1, &[60 << 20]);
-    let push = program(&ecr).args(["push", &path(&file), "--skip-scan", "--patience", "1"]);
-    let running = push.spawn().await;
+    let push = program(&ecr).args(["push", &path(&file), "--skip-scan"]);
+    // Long enough for an answer of a registry that is there and whose disk is busy.
+    let running = push.clone().args(["--patience", "5"]).spawn().await;
     tests::eventually::eventually("a part", async || ecr.registry.stored_bytes() >= 9 << 20).await;
     ecr.registry.kill().await;
     let outcome = running.wait().await;

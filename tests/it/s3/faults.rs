@@ -1,5 +1,6 @@
 //! Faults of the network and of the stores: retried where that helps, named where it does not, never believed.
 
+use tests::eventually::eventually;
 use tests::s3_server::{Fault, FaultRule, NewObject};
 
 use super::{Estate, SOURCE, TARGET, assert_totals, run};
@@ -165,9 +166,9 @@ async fn what_changes_while_it_is_compared_is_compared_as_it_is_now() {
     estate.migrate(0).await;
     let delay = Fault::Delay(std::time::Duration::from_secs(3));
     estate.server.inject(FaultRule::new(delay).bucket(SOURCE).on("GetObject").skip(1).times(1));
-    let mut running =
-        estate.program().env("OVERWRITE", "true").env("JOBS", "1").env("PROGRESS_INTERVAL", "1").spawn().await;
-    running.wait_for_stderr("\"copy\"").await;
+    estate.server.reset_counts();
+    let running = estate.program().env("OVERWRITE", "true").env("JOBS", "1").spawn().await;
+    eventually("the first one is read", async || estate.server.count(SOURCE, "GetObject") >= 2).await;
     estate.put("moves", "As it was Listed");
     estate.put("moves longer", "as it is now, longer");
     // WHEN, THEN both arrive as they are
@@ -230,8 +231,8 @@ async fn an_object_overwritten_during_the_run_is_copied_as_it_is_now() {
     estate.put("moves", "as it was listed");
     let delay = Fault::Delay(std::time::Duration::from_secs(3));
     estate.server.inject(FaultRule::new(delay).bucket(SOURCE).on("GetObject").skip(1).times(2));
-    let mut running = estate.program().env("JOBS", "1").env("PROGRESS_INTERVAL", "1").spawn().await;
-    running.wait_for_stderr("\"copy\"").await;
+    let running = estate.program().env("JOBS", "1").spawn().await;
+    eventually("the first one is read", async || estate.server.count(SOURCE, "GetObject") >= 2).await;
     estate.put("moves", "as it is now, longer");
     // WHEN, THEN it arrives whole, as it is now
     running.wait().await.assert_code(0);

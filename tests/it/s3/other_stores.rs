@@ -96,7 +96,7 @@ async fn what_a_target_does_not_take_of_one_object_leaves_the_others_guarded() {
     estate.put("a", "of another class");
     estate.put("b", "ours");
     estate.server.inject(FaultRule::fail(400, "InvalidArgument").bucket(TARGET).on("PutObject").key("a"));
-    let slow = Fault::Delay(std::time::Duration::from_secs(2));
+    let slow = Fault::Delay(std::time::Duration::from_secs(6));
     estate.server.inject(FaultRule::new(slow).bucket(SOURCE).on("GetObject").key("b"));
     // WHEN both are migrated
     let running = estate.program().env("JOBS", "1").spawn().await;

@@ -4,6 +4,7 @@ use serde_json::json;
 use tests::cloud_foundry::{CloudFoundry, Config, Fault, Instance, ORGANISATION, PASSWORD, SPACE, USER};
 use tests::eventually::eventually;
 use tests::program::Program;
+use tests::s3_server::{Fault as StoreFault, FaultRule};
 
 use super::{Estate, SOURCE, SOURCE_SECRET, assert_totals, run};
 
@@ -61,13 +62,15 @@ async fn a_dry_run_makes_no_key() {
 
 #[tokio::test]
 async fn a_key_that_was_left_is_removed_by_the_next_run_and_one_that_stays_is_named() {
-    // GIVEN a run that was killed when it had its key
+    // GIVEN a run that was killed when it had its key, before a source that does not let it end
     let (estate, foundation) = (Estate::new().await, foundation());
     estate.put("file", "content");
+    estate.server.inject(FaultRule::new(StoreFault::Hang).bucket(SOURCE));
     let mut running = program(&estate, &foundation).spawn().await;
     eventually("a key", async || !foundation.things().is_empty()).await;
     running.kill();
     running.wait().await;
+    estate.server.clear_faults();
     assert!(foundation.things()[0].starts_with("key migrate-s3-key-"), "{:?}", foundation.things());
 
     // WHEN the same command runs on a platform that deletes no keys THEN both are named

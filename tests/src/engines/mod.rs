@@ -9,6 +9,7 @@ mod container;
 mod moto;
 mod network;
 mod pgbouncer;
+mod port;
 mod postgres;
 mod registry;
 mod s3;

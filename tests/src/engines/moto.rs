@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use super::port::free_port;
 use crate::program::target_directory;
 
 /// The version that the tests were written against.
@@ -39,7 +40,7 @@ main()
 "#;
 
 /// How long the server may take until it answers.
-const READY_MAX: Duration = Duration::from_mins(1);
+const READY_MAX: Duration = Duration::from_mins(3);
 
 /// A running moto; it ends when this is dropped.
 #[derive(Debug)]
@@ -58,12 +59,10 @@ impl Moto {
     pub async fn start() -> Self {
         let packages = tokio::task::spawn_blocking(installed).await;
         let packages = packages.unwrap_or_else(|panic| panic!("moto cannot be had: {panic}"));
-        let listener = TcpListener::bind("127.0.0.1:0").await;
-        let address = listener.and_then(|listener| listener.local_addr());
-        let address = address.unwrap_or_else(|error| panic!("no port is free: {error}"));
+        let port = free_port();
         let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
         let process = Command::new("python3")
-            .args(["-c", SERVER, "-H", "127.0.0.1", "-p", &address.port().to_string()])
+            .args(["-c", SERVER, "-H", "127.0.0.1", "-p", &port.to_string()])
             .env("PYTHONPATH", packages)
             .env("MOTO_PASSWORD", directory.path().join("password"))
             .stdin(Stdio::null())
@@ -72,7 +71,7 @@ impl Moto {
             .kill_on_drop(true)
             .spawn();
         let process = process.unwrap_or_else(|error| panic!("cannot run python3: {error}"));
-        let moto = Self { address: address.to_string(), directory, _process: process };
+        let moto = Self { address: format!("127.0.0.1:{port}"), directory, _process: process };
         let deadline = Instant::now() + READY_MAX;
         while TcpStream::connect(&moto.address).await.is_err() {
             assert!(Instant::now() < deadline, "moto does not answer within {READY_MAX:?}");

@@ -1,13 +1,13 @@
 //! `PgBouncer` in front of a test server, as a process: what stands between an application and its database on many platforms.
 
 use std::io::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::port::free_port;
 use super::postgres::Database;
 use crate::eventually::eventually;
 
@@ -33,8 +33,7 @@ impl PgBouncer {
     pub async fn start(database: &Database, mode: &str) -> Self {
         assert!(Path::new(PROGRAM).exists(), "PgBouncer is missing: apt-get install pgbouncer");
         let directory = TempDir::new().unwrap_or_else(|error| panic!("no directory for PgBouncer: {error}"));
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-        let port = port.unwrap_or_else(|error| panic!("no port for PgBouncer: {error}")).port();
+        let port = free_port();
         let file = directory.path().join("pgbouncer.ini");
         let config = format!(
             "[databases]\n* = host=127.0.0.1 port={} user=postgres password={}\n\

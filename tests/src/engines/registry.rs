@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use super::Moto;
+use super::port::free_port;
 use crate::eventually::eventually;
 use crate::program::target_directory;
 
@@ -60,9 +61,7 @@ impl Registry {
     /// When the package cannot be had or the registry does not start.
     pub async fn start(users: Users) -> Self {
         let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
-        let listener = TcpListener::bind("127.0.0.1:0").await;
-        let address = listener.and_then(|listener| listener.local_addr());
-        let address = address.unwrap_or_else(|error| panic!("no port is free: {error}")).to_string();
+        let address = format!("127.0.0.1:{}", free_port());
         let file = |name: &str| directory.path().join(name).display().to_string();
         let user = if users == Users::Token { USER } else { OTHER_USER };
         let auth = json!({ "htpasswd": { "realm": "registry", "path": file("users") } });

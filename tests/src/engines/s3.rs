@@ -16,7 +16,7 @@ use crate::s3_server::{Account, client_of};
 const PORT: u16 = 8333;
 
 /// How long the server may take until it makes a bucket.
-const READY_MAX: Duration = Duration::from_mins(1);
+const READY_MAX: Duration = Duration::from_mins(3);
 
 /// A server in a container.
 #[derive(Debug)]

@@ -19,10 +19,11 @@ async fn killed_in_the_middle_the_same_command_finishes_and_leaves_nothing() {
     for while_copying in [false, true] {
         // GIVEN a run that is staging its helper application, or copying through it
         let inside = Inside::new(SCHEMA).await;
+        inside.foundation.ssh.stall_after(3_000_000);
         let mut running = inside.program().spawn().await;
         eventually("it is at work", async || {
             if while_copying {
-                inside.foundation.ssh.forwarded_bytes() > 3_000_000
+                inside.foundation.ssh.forwarded_bytes() >= 3_000_000
             } else {
                 inside.foundation.request_count("POST /v3/builds") > 0
             }
@@ -32,6 +33,8 @@ async fn killed_in_the_middle_the_same_command_finishes_and_leaves_nothing() {
         // WHEN it is killed
         running.kill();
         running.wait().await;
+        inside.foundation.ssh.stall_after(u64::MAX);
+        inside.foundation.ssh.forward();
         let left = inside.foundation.things();
         assert_eq!(made(&left)[0], "app migrate-db-helper", "{left:?}");
 
@@ -47,9 +50,9 @@ async fn killed_in_the_middle_the_same_command_finishes_and_leaves_nothing() {
 async fn a_run_that_is_stopped_cleans_up_in_time() {
     // GIVEN a run whose way has just stalled
     let inside = Inside::new(SCHEMA).await;
+    inside.foundation.ssh.stall_after(3_000_000);
     let running = inside.program().spawn().await;
-    eventually("it copies", async || inside.foundation.ssh.forwarded_bytes() > 3_000_000).await;
-    inside.foundation.ssh.stall();
+    eventually("it copies", async || inside.foundation.ssh.forwarded_bytes() >= 3_000_000).await;
 
     // WHEN the orchestrator stops it
     let told = Instant::now();
@@ -86,11 +89,13 @@ async fn a_run_that_is_stopped_while_its_application_is_staged_leaves_nothing() 
 async fn a_lost_token_does_not_keep_a_run_from_cleaning_up() {
     // GIVEN a run that copies
     let inside = Inside::new(SCHEMA).await;
+    inside.foundation.ssh.stall_after(3_000_000);
     let running = inside.program().spawn().await;
-    eventually("it copies", async || inside.foundation.ssh.forwarded_bytes() > 3_000_000).await;
+    eventually("it copies", async || inside.foundation.ssh.forwarded_bytes() >= 3_000_000).await;
 
     // WHEN all its tokens are lost
     inside.foundation.expire_tokens(true);
+    inside.foundation.ssh.forward();
 
     // THEN it logs in again, and leaves nothing
     inside.assert_equal(&running.wait().await);
@@ -101,11 +106,13 @@ async fn what_cannot_be_removed_is_named_with_its_command() {
     // GIVEN a run that logged in with a code that is good once, and copies
     let inside = Inside::new(SCHEMA).await;
     let program = inside.program_of_nobody().env("CF_PASSCODE", inside.foundation.passcode());
+    inside.foundation.ssh.stall_after(3_000_000);
     let running = program.spawn().await;
-    eventually("it copies", async || inside.foundation.ssh.forwarded_bytes() > 3_000_000).await;
+    eventually("it copies", async || inside.foundation.ssh.forwarded_bytes() >= 3_000_000).await;
 
     // WHEN all its tokens are lost
     inside.foundation.expire_tokens(true);
+    inside.foundation.ssh.forward();
     let outcome = running.wait().await;
 
     // THEN everything arrives, and what it could not remove is named with the commands that remove it

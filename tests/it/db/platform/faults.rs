@@ -46,11 +46,13 @@ async fn a_code_that_is_used_up_already_is_replaced() {
 async fn a_proxy_that_is_restarted_does_not_end_the_run() {
     // GIVEN a run that copies
     let inside = Inside::new(SCHEMA).await;
+    inside.foundation.ssh.stall_after(4_000_000);
     let running = inside.program().env("SPLIT_ABOVE", "4").spawn().await;
-    eventually("it copies", async || inside.foundation.ssh.forwarded_bytes() > 4_000_000).await;
+    eventually("it copies", async || inside.foundation.ssh.forwarded_bytes() >= 4_000_000).await;
 
     // WHEN the proxy is restarted: every SSH session ends, and with one of them the source's snapshot
     inside.foundation.ssh.cut();
+    inside.foundation.ssh.forward();
     let outcome = running.wait().await;
 
     // THEN the same run opens new ones, goes on from its journal, and finishes
@@ -63,8 +65,9 @@ async fn a_proxy_that_is_restarted_does_not_end_the_run() {
 async fn a_proxy_that_stays_away_ends_the_run_so_that_it_can_go_on() {
     // GIVEN a run that copies
     let inside = Inside::new(SCHEMA).await;
+    inside.foundation.ssh.stall_after(3_000_000);
     let running = inside.program().spawn().await;
-    eventually("it copies", async || inside.foundation.ssh.forwarded_bytes() > 3_000_000).await;
+    eventually("it copies", async || inside.foundation.ssh.forwarded_bytes() >= 3_000_000).await;
 
     // WHEN the proxy goes away
     inside.foundation.ssh.refuse();

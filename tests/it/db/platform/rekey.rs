@@ -15,8 +15,9 @@ use tests::cloud_foundry::{CloudFoundry, Config, Instance, ORGANISATION, PASSWOR
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// Slower than this, something waits: the slowest machine that was tried is ten times as fast.
-const MEGABYTES_PER_SECOND_MIN: f64 = 5.0;
+/// Slower than this, something waits for seconds at each new key: the slowest machine that was tried, idle, is 25 times as
+/// fast, and a busy one has a fifth of that.
+const MEGABYTES_PER_SECOND_MIN: f64 = 2.0;
 const SOURCE: &str = "bytes.internal";
 
 /// What comes through, again and again: bytes without a pattern. Its length is prime, so that a piece that is lost, doubled or
