@@ -2,13 +2,18 @@
 //!
 //! S3 keeps what it agrees to. Other stores agree and keep less: Ceph's gateway makes `-` of `_` in the names of user metadata and
 //! (16) forgets the tags of large objects, SeaweedFS drops redirects and puts `a//b` where `a/b` is. So there it is looked at,
-//! wherever there is something to lose. Called by `copy` and `multipart`.
+//! wherever there is something to lose: for the first objects of each likeness, since what a store keeps is a matter of what it is
+//! sent and not of chance. Called by `copy` and `multipart`.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_s3::types::EncodingType;
 use common::error::sentence;
 use common::finding::{Finding, FindingKind};
 
-use crate::copy::{Proved, Route};
+use crate::copy::{Proved, Route, SINGLE_BYTES_MAX};
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::Key;
@@ -19,6 +24,38 @@ use crate::store::Store;
 
 /// How often a head is asked for that says nothing.
 const HEAD_ATTEMPTS: u32 = 4;
+
+/// So many likenesses are remembered; objects of any further one are all looked at.
+const LIKENESSES_MAX: usize = 10_000;
+
+/// Of what likeness the objects are that the target was seen to keep as they were sent, in this run.
+#[derive(Debug, Default)]
+pub struct Kept(Mutex<HashSet<u64>>);
+
+impl Kept {
+    fn holds(&self, likeness: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&likeness)
+    }
+
+    fn learn(&self, likeness: u64) {
+        let mut likenesses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if likenesses.len() < LIKENESSES_MAX {
+            likenesses.insert(likeness);
+        }
+    }
+}
+
+/// Objects of one likeness are written by the same operation, have the same headers and storage class, metadata of the same names
+/// and as many tags, with the same kinds of characters in what is free text.
+fn likeness(entry: &Entry, metadata: &Metadata, tags: &Tags) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (entry.size > SINGLE_BYTES_MAX, entry.version.is_some()).hash(&mut hasher);
+    metadata.hash_likeness(&mut hasher);
+    for (name, value) in tags {
+        (metadata::characters(name), metadata::characters(value)).hash(&mut hasher);
+    }
+    hasher.finish()
+}
 
 /// Looks at what has become of `entry` with these `metadata` and `tags`: reads it back where the target's word proves nothing of
 /// its content. What else lacks is added to the findings of `proved`.
@@ -45,39 +82,58 @@ pub async fn look(
         proved.findings.push(differs("key", detail.into()));
         return Ok(());
     }
+    let likeness = likeness(entry, metadata, tags);
     let seen = match seen {
         None if metadata.is_plain() && tags.is_empty() => return Ok(()),
+        None if route.kept.holds(likeness) => return Ok(()),
         None => head(target, &entry.key, proved.target_version_id.as_deref(), errand).await,
         Some(seen) => Ok(seen),
     };
-    let unseen = |aspect: &str, error: &Error| {
-        let detail = format!("sent, and cannot be looked at: {}", sentence(error));
-        Finding::new(FindingKind::Unknown, entry.name(), aspect, detail)
-    };
     let seen = match seen {
         Err(error) if error.is_denied() || matches!(error, Error::Body { .. }) => {
-            proved.findings.push(unseen("metadata", &error));
+            proved.findings.push(unseen(entry, "metadata", &error));
             return Ok(());
         }
         seen => seen?,
     };
     let differences = metadata.differences(&seen.metadata);
+    let mut is_kept = differences.is_empty();
     proved.findings.extend(differences.into_iter().map(|(aspect, detail)| differs(&aspect, detail)));
-    if tags.is_empty() {
-        return Ok(());
+    if !tags.is_empty() {
+        let finding = look_at_tags(route, entry, tags, (seen.tag_count, proved), errand).await?;
+        is_kept &= finding.is_none();
+        proved.findings.extend(finding);
     }
+    if is_kept {
+        route.kept.learn(likeness);
+    }
+    Ok(())
+}
+
+/// What has become of `tags` of what was written from `entry`; nothing when they are there.
+async fn look_at_tags(
+    route: &Route,
+    entry: &Entry,
+    tags: &Tags,
+    (tag_count, proved): (Option<u32>, &Proved),
+    errand: &Errand,
+) -> Result<Option<Finding>, Error> {
     let version = entry.version.as_ref().zip(proved.target_version_id.clone());
     let version = version.map(|(version, id)| Version { id, ..version.clone() });
     let written = Entry { version, ..entry.clone() };
-    let kept = metadata::tags(target, &written, seen.tag_count, errand).await;
-    match kept {
-        Ok(kept) => proved.findings.extend(map_difference(tags, &kept).map(|detail| differs("tags", detail))),
-        Err(error) if error.is_denied() || error.is_unsupported() => {
-            proved.findings.push(unseen("tags", &error));
+    match metadata::tags(&route.target, &written, tag_count, errand).await {
+        Ok(kept) => {
+            let differs = |detail| Finding::new(FindingKind::Differs, entry.name(), "tags", detail);
+            Ok(map_difference(tags, &kept).map(differs))
         }
-        Err(error) => return Err(error),
+        Err(error) if error.is_denied() || error.is_unsupported() => Ok(Some(unseen(entry, "tags", &error))),
+        Err(error) => Err(error),
     }
-    Ok(())
+}
+
+fn unseen(entry: &Entry, aspect: &str, error: &Error) -> Finding {
+    let detail = format!("sent, and cannot be looked at: {}", sentence(error));
+    Finding::new(FindingKind::Unknown, entry.name(), aspect, detail)
 }
 
 /// The head of what was written. A HEAD has no body to tell an error by: an answer of 200 that names no ETag, when that to the

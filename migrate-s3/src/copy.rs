@@ -1,30 +1,27 @@
-//! Copying one object: small ones here, large ones by `multipart`; what was proved about it.
-//!
-//! A small object is one GET into one buffer, hashed while it arrives, and one PUT with an explicit checksum that the
-//! target validates. The leave to hold its bytes is taken before the download starts. Called by `work`.
+//! Copying one object, small ones by `single`, large ones by `multipart`; what both share, and what was proved about it.
+//! Called by `work`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use bytes::{Bytes, BytesMut};
 use common::aws::FailureKind;
 use common::finding::{Finding, FindingKind, ProofLevel};
 use common::limits::ByteBudget;
 use common::progress::Progress;
 
-use crate::arrived;
+use crate::arrived::Kept;
 use crate::compare::Depth;
-use crate::digest::{self, ContentDigest, ContentHasher, Sha};
+use crate::digest::{self, ContentDigest, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
-use crate::etags::{self, Etags, Judgement};
+use crate::etags::Etags;
 use crate::journal::Begun;
 use crate::key::Key;
 use crate::listing::Entry;
 use crate::metadata::{self, Head, Metadata, Tags};
 use crate::multipart;
-use crate::read::{Wanted, read};
+use crate::single;
 use crate::store::Store;
 
 /// Objects above this size are copied in parts. Twice the smallest part, so that there are always two.
@@ -87,6 +84,8 @@ pub struct Route {
     pub capabilities: Capabilities,
     /// What the source's ETags mean.
     pub etags: Etags,
+    /// What the target was seen to keep.
+    pub kept: Kept,
     /// Multipart uploads that the journal knows to have begun, by the hash of their keys.
     pub begun: Mutex<HashMap<u128, Begun>>,
     /// Multipart uploads that an earlier start left behind.
@@ -135,74 +134,8 @@ pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: 
     if entry.size > SINGLE_BYTES_MAX {
         multipart::copy(route, entry, may_replace, errand).await
     } else {
-        copy_single(route, entry, may_replace, errand).await
+        single::copy(route, entry, may_replace, errand).await
     }
-}
-
-async fn copy_single(route: &Route, entry: &Entry, may_replace: bool, errand: &Errand) -> Result<Proved, Error> {
-    let _permit = route.budget.take(entry.size).await;
-    let download = download(route, entry, errand).await?;
-    let Download { head, body, digest, is_linked, doubt } = download;
-    let (tags, mut findings) = carried_tags(&route.source, entry, &head, errand).await?;
-    findings.extend(lost_metadata(entry, &head.metadata));
-    findings.extend(doubt);
-    let upload = Upload { key: &entry.key, body, sha256: digest.sha256, metadata: &head.metadata, tags: &tags };
-    let put = upload.put(route, may_replace, errand).await;
-    let put = put.map_err(|error| refused(error, &head.metadata, &tags))?;
-    let mut proved = Proved {
-        sha256: Some(digest.sha256),
-        target_sha256: None,
-        target_etag: put.etag,
-        target_version_id: put.version_id,
-        target_checksum: put.checksum,
-        proof: if is_linked { ProofLevel::Linked } else { ProofLevel::Stored },
-        findings,
-    };
-    arrived::look(route, entry, (&head.metadata, &tags), &mut proved, errand).await?;
-    Ok(proved)
-}
-
-struct Download {
-    head: Head,
-    body: Bytes,
-    digest: ContentDigest,
-    /// The source's own word about the content agrees with what we read.
-    is_linked: bool,
-    /// Its word contradicts what we read, and nobody can tell why.
-    doubt: Option<Finding>,
-}
-
-/// Reads a small object. Bytes that contradict the source's own word about them are read again: what contradicts an ETag twice
-/// in the same way may do so for another reason than damage, namely that the ETag is no MD5.
-async fn download(route: &Route, entry: &Entry, errand: &Errand) -> Result<Download, Error> {
-    let wanted = Wanted::of(entry);
-    let plan = etags::plan(&route.source, entry, errand).await?;
-    let mut before: Option<Sha> = None;
-    for _ in 0..DAMAGED_READS_MAX {
-        let mut hasher = ContentHasher::new(plan);
-        let mut buffer = BytesMut::with_capacity(usize::try_from(entry.size).unwrap_or(0));
-        let head = read(&route.source, wanted, 0..entry.size, errand, &mut |chunk: &[u8]| {
-            hasher.update(chunk);
-            buffer.extend_from_slice(chunk);
-            route.progress.add_bytes(chunk.len() as u64);
-        })
-        .await?;
-        let (digest, body) = (hasher.finish(), buffer.freeze());
-        let word = source_word(&entry.etag, &head, &digest, || digest::crc64nvme(&body));
-        let is_repeated = before == Some(digest.sha256);
-        let (is_linked, doubt) = match etags::judge(route, entry, &digest, word, is_repeated, errand).await {
-            Judgement::Linked => (true, None),
-            Judgement::Unlinked(doubt) => (false, doubt),
-            Judgement::ReadAgain => {
-                tracing::warn!(key = %entry.key, "what was read contradicts the source's checksum; reading again");
-                route.progress.take_back_bytes(entry.size);
-                before = Some(digest.sha256);
-                continue;
-            }
-        };
-        return Ok(Download { head, body, digest, is_linked, doubt });
-    }
-    Err(damaged(&route.source, &entry.key, "what is read contradicts the checksum that the source keeps"))
 }
 
 /// What the source itself says about the bytes that we read.
@@ -263,84 +196,6 @@ pub fn lost_metadata(entry: &Entry, metadata: &Metadata) -> Option<Finding> {
         let detail = format!("{count} entries cannot be read through the API and were not carried");
         Finding::new(FindingKind::Error, entry.name(), "user metadata", detail)
     })
-}
-
-/// A small object on its way to the target.
-struct Upload<'a> {
-    key: &'a Key,
-    body: Bytes,
-    sha256: Sha,
-    metadata: &'a Metadata,
-    tags: &'a Tags,
-}
-
-/// What the target answered.
-struct Put {
-    etag: String,
-    version_id: Option<String>,
-    checksum: Option<String>,
-}
-
-impl Upload<'_> {
-    async fn put(&self, route: &Route, may_replace: bool, errand: &Errand) -> Result<Put, Error> {
-        let capabilities = &route.capabilities;
-        let is_conditional = !may_replace && capabilities.conditional_writes();
-        match self.attempt(route, is_conditional, errand).await {
-            Err(error) if is_conditional && error.is_precondition() => self.confirm(route, errand).await,
-            // What it does not take may be the condition, or something else about the object: without the condition it tells.
-            Err(error) if is_conditional && error.is_unsupported() => {
-                let put = self.attempt(route, false, errand).await?;
-                capabilities.without_conditional_writes();
-                Ok(put)
-            }
-            outcome => outcome,
-        }
-    }
-
-    async fn attempt(&self, route: &Route, is_conditional: bool, errand: &Errand) -> Result<Put, Error> {
-        let (target, checksums) = (&route.target, route.capabilities.checksums());
-        let full_key = target.full_key(self.key)?;
-        let sha256 = digest::base64(&self.sha256);
-        let md5 = (!checksums).then(|| digest::content_md5(&self.body));
-        let output = target
-            .send("PutObject", self.key, errand, &self.body, |body| {
-                let request = target
-                    .client()
-                    .put_object()
-                    .bucket(target.bucket())
-                    .key(&full_key)
-                    .body(body)
-                    .set_checksum_sha256(checksums.then(|| sha256.clone()))
-                    .set_content_md5(md5.clone())
-                    .set_if_none_match(is_conditional.then(|| "*".to_owned()));
-                // The signed checksum header covers the body; signing it again would hash it a second time.
-                let request = self.metadata.apply_to_put(request, self.tags).customize().disable_payload_signing();
-                request.mutate_request(self.metadata.expires()).send()
-            })
-            .await?;
-        let stored = output.checksum_sha256.filter(|stored| *stored == sha256);
-        Ok(Put {
-            etag: output.e_tag.unwrap_or_default().trim_matches('"').to_owned(),
-            version_id: output.version_id,
-            checksum: stored.map(|stored| format!("sha256:{stored}")),
-        })
-    }
-
-    /// The key was empty when it was listed and is taken now: by our own attempt whose answer was lost, if the content
-    /// says so.
-    async fn confirm(&self, route: &Route, errand: &Errand) -> Result<Put, Error> {
-        let head = metadata::head(&route.target, self.key, None, errand).await?;
-        let occupied = || Error::Occupied { place: route.target.place(), key: self.key.clone() };
-        let sha256 = digest::base64(&self.sha256);
-        let (etag, version_id) = (head.etag, head.version_id);
-        match head.checksums.sha256 {
-            Some(stored) if stored == sha256 => {
-                Ok(Put { etag, version_id, checksum: Some(format!("sha256:{stored}")) })
-            }
-            None if head.size == self.body.len() as u64 => Ok(Put { etag, version_id, checksum: None }),
-            _ => Err(occupied()),
-        }
-    }
 }
 
 /// `error`, with a word about what the object carries where the target refuses it: not all stores say what they mind.

@@ -185,6 +185,12 @@ pub fn content_md5(bytes: &[u8]) -> String {
     STANDARD.encode(Md5::digest(bytes))
 }
 
+/// The MD5 that `etag` is, as the header `Content-MD5` wants it; `None` where it has not the form of one.
+pub fn content_md5_of_etag(etag: &str) -> Option<String> {
+    let is_md5 = EtagKind::of(etag) == EtagKind::Md5;
+    is_md5.then(|| hex::decode(etag).ok().map(|md5| STANDARD.encode(md5))).flatten()
+}
+
 /// MD5 of `bytes` as ETags show it.
 pub fn md5_hex(bytes: &[u8]) -> String {
     hex::encode(Md5::digest(bytes))
@@ -229,6 +235,8 @@ mod tests {
         let digest = hasher.finish();
         assert_eq!(hex::encode(digest.sha256), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(digest.etag.as_deref(), Some("900150983cd24fb0d6963f7d28e17f72"));
+        assert_eq!(content_md5_of_etag("900150983cd24fb0d6963f7d28e17f72"), Some(content_md5(b"abc")));
+        assert_eq!(content_md5_of_etag("900150983cd24fb0d6963f7d28e17f72-1"), None);
         // The check value of CRC-64/NVME in the catalogue of parametrised CRC algorithms.
         assert_eq!(crc64nvme(b"123456789"), 0xae8b_1486_0a79_9888);
         assert_eq!(etag(EtagPlan::Whole, b"").as_deref(), Some("d41d8cd98f00b204e9800998ecf8427e"));

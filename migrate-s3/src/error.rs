@@ -241,6 +241,12 @@ impl Error {
                 && !matches!(failure.kind, FailureKind::Throttled | FailureKind::Server))
     }
 
+    /// Whether the store says that the bytes are not those of a checksum that came with them.
+    pub fn is_bad_digest(&self) -> bool {
+        matches!(self, Self::Request { failure, .. }
+            if matches!(failure.code.as_deref(), Some("BadDigest" | "InvalidDigest")))
+    }
+
     /// Whether we may not do this.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Request { failure, .. } if failure.kind == FailureKind::AccessDenied)

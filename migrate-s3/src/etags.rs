@@ -39,6 +39,11 @@ pub struct Etags {
 }
 
 impl Etags {
+    /// Whether an ETag that looks like an MD5 has turned out to be one.
+    pub fn are_md5s(&self) -> bool {
+        self.whole.load(Ordering::Relaxed)
+    }
+
     /// Learns from an object that was read.
     fn learn(&self, entry: &Entry, digest: &ContentDigest) {
         if digest.etag.as_ref().is_some_and(|computed| computed.eq_ignore_ascii_case(&entry.etag)) {

@@ -2,7 +2,7 @@
 //!
 //! The flow, from top to bottom: [`args`] and [`config`] say what is wanted; [`outcome`] runs bucket after bucket and
 //! makes the report; [`run`] merges ([`mod@merge`]) two sorted listings ([`listing`]), plans a step for each pair
-//! ([`plan`]) and lets workers carry it out ([`work`]): copy ([`mod@copy`], [`multipart`]) or compare
+//! ([`plan`]) and lets workers carry it out ([`work`]): copy ([`mod@copy`], [`single`], [`multipart`]) or compare
 //! ([`mod@compare`]). [`mod@preflight`] looks before the leap, the [`journal`] spares a later run the reading, the
 //! [`record`]s become the report. All requests go through a [`store`]; keys are bytes ([`key`]).
 
@@ -42,6 +42,7 @@ pub mod reread;
 pub mod run;
 pub mod sequence;
 pub mod shard;
+pub mod single;
 pub mod state;
 pub mod store;
 mod sweep;

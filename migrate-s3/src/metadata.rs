@@ -4,6 +4,7 @@
 //! Called by `read`, `copy`, `multipart`, `compare`.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash as _, Hasher};
 
 use aws_sdk_s3::config::http::HttpRequest;
 use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
@@ -47,6 +48,13 @@ pub struct StoredChecksums {
     pub sha256: Option<String>,
     /// CRC-64/NVME, base64.
     pub crc64nvme: Option<String>,
+}
+
+impl StoredChecksums {
+    /// Whether there is one.
+    pub fn is_any(&self) -> bool {
+        self.sha256.is_some() || self.crc64nvme.is_some()
+    }
 }
 
 /// Everything that the head of an answer says about an object.
@@ -229,6 +237,23 @@ impl Metadata {
         self.headers.keys().all(|name| *name == "content-type") && self.user.is_empty() && self.storage_class.is_none()
     }
 
+    /// Feeds `hasher` with what a store may keep or not: names, the values that few objects have alone, and of the others the
+    /// characters that they are made of.
+    pub fn hash_likeness(&self, hasher: &mut impl Hasher) {
+        for (name, value) in &self.headers {
+            match *name {
+                "content-disposition" | "expires" | "website-redirect-location" => {
+                    (name, characters(value)).hash(hasher);
+                }
+                _ => (name, value).hash(hasher),
+            }
+        }
+        for (name, value) in &self.user {
+            (name, characters(value)).hash(hasher);
+        }
+        self.storage_class.hash(hasher);
+    }
+
     /// In words, what an object carries that not all stores take; `None` when that is nothing.
     pub fn carried(&self, tags: &Tags) -> Option<String> {
         let class = self.storage_class.as_ref().map(|class| format!("the storage class `{class}`"));
@@ -261,6 +286,15 @@ impl Metadata {
         }
         found
     }
+}
+
+/// Which characters `text` is made of, letters and digits aside: a bit for each of ASCII's, and one for all others.
+pub fn characters(text: &str) -> u128 {
+    text.chars()
+        .filter(|character| !character.is_ascii_alphanumeric())
+        .fold(u128::from(!text.is_empty()), |bits, other| {
+            bits | if other.is_ascii() { 1 << u32::from(other) } else { 1 << u32::from('0') }
+        })
 }
 
 /// The value of a header as it is compared: Ceph's gateway (20) writes `gzip, br` for `gzip,br`, which is the same list.

@@ -244,13 +244,13 @@ impl Store {
     }
 
     /// The same for a request that carries `body`, which `send` is given in a form that is watched: it may take as long as
-    /// it moves, and is given up when it does not.
+    /// it moves, and is given up when it does not. An error that `is_final` is not tried again whatever it is.
     pub async fn send<T, E, F>(
         &self,
         operation: &'static str,
         key: &Key,
         errand: &Errand,
-        body: &Bytes,
+        (body, is_final): (&Bytes, impl Fn(&Error) -> bool),
         send: impl Fn(ByteStream) -> F,
     ) -> Result<T, Error>
     where
@@ -268,7 +268,7 @@ impl Store {
             };
             drop(slot);
             match answer.map_err(|failure| self.failed(operation, Some(key), failure)) {
-                Err(error) if errand.must_look_first(operation, &error) => return Err(error),
+                Err(error) if is_final(&error) || errand.must_look_first(operation, &error) => return Err(error),
                 Err(error) if errand.again(&mut attempts, &error).await => {}
                 outcome => return outcome,
             }

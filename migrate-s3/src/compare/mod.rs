@@ -41,15 +41,21 @@ pub async fn compare(
     // Where both sides are read, nothing is proved by the source's own word.
     let plan = match depth {
         Depth::Kept => return kept::compare(route, source, target, errand).await,
-        Depth::Full => EtagPlan::None,
-        Depth::Stored => etags::plan(&route.source, source, errand).await?,
+        Depth::Full => HashPlan { etag: EtagPlan::None, fingerprint: true },
+        Depth::Stored => HashPlan { etag: etags::plan(&route.source, source, errand).await?, fingerprint: false },
     };
     let reading = hash(&route.source, source, plan, errand, |bytes| route.progress.add_bytes(bytes));
     let (ours, theirs) = match depth {
         Depth::Full => {
-            let theirs = hash(&route.target, target, EtagPlan::None, errand, |_| ());
-            let (ours, theirs) = futures::future::try_join(reading, theirs).await?;
-            (ours, Theirs { head: theirs.head, sha256: Some(theirs.digest.sha256), checksum: None })
+            let theirs = fingerprint(&route.target, target, errand);
+            let (ours, (head, fingerprint)) = futures::future::try_join(reading, theirs).await?;
+            // The same fingerprint is of the same bytes. Another one is told by SHA-256, which costs a second reading.
+            let sha256 = if ours.fingerprint == Some(fingerprint) {
+                ours.digest.sha256
+            } else {
+                hash(&route.target, target, HashPlan::default(), errand, |_| ()).await?.digest.sha256
+            };
+            (ours, Theirs { head, sha256: Some(sha256), checksum: None })
         }
         Depth::Stored | Depth::Kept => {
             let head = metadata::head(&route.target, &target.key, target.version_id(), errand).await?;
@@ -58,7 +64,7 @@ pub async fn compare(
             let checksum = held_against(&head, &ours).filter(|_| route.capabilities.checksums());
             let sha256 = match &checksum {
                 Some(_) => None,
-                None => Some(hash(&route.target, target, EtagPlan::None, errand, |_| ()).await?.digest.sha256),
+                None => Some(hash(&route.target, target, HashPlan::default(), errand, |_| ()).await?.digest.sha256),
             };
             (ours, Theirs { head, sha256, checksum })
         }
@@ -91,6 +97,21 @@ struct Ours {
     head: Head,
     digest: ContentDigest,
     crc64nvme: u64,
+    fingerprint: Option<Fingerprint>,
+}
+
+/// What is computed besides SHA-256 and CRC-64/NVME.
+#[derive(Debug, Clone, Copy)]
+struct HashPlan {
+    etag: EtagPlan,
+    /// What the other side is held against.
+    fingerprint: bool,
+}
+
+impl Default for HashPlan {
+    fn default() -> Self {
+        Self { etag: EtagPlan::None, fingerprint: false }
+    }
 }
 
 /// What is known of the target.
@@ -127,20 +148,39 @@ async fn is_contradicted(route: &Route, source: &Entry, word: Word, errand: &Err
 async fn hash(
     store: &Store,
     entry: &Entry,
-    plan: EtagPlan,
+    plan: HashPlan,
     errand: &Errand,
     progress: impl Fn(u64) + Send + Sync,
 ) -> Result<Ours, Error> {
-    let mut hasher = ContentHasher::new(plan);
+    let mut hasher = ContentHasher::new(plan.etag);
+    let mut fingerprint = plan.fingerprint.then(blake3::Hasher::new);
     let mut crc64nvme = crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme);
     let wanted = Wanted::of(entry);
     let head = read(store, wanted, 0..entry.size, errand, &mut |chunk: &[u8]| {
         hasher.update(chunk);
         crc64nvme.update(chunk);
+        if let Some(fingerprint) = &mut fingerprint {
+            fingerprint.update(chunk);
+        }
         progress(chunk.len() as u64);
     })
     .await?;
-    Ok(Ours { head, digest: hasher.finish(), crc64nvme: crc64nvme.finalize() })
+    let fingerprint = fingerprint.map(|fingerprint| fingerprint.finalize());
+    Ok(Ours { head, digest: hasher.finish(), crc64nvme: crc64nvme.finalize(), fingerprint })
+}
+
+/// What two sides are held against each other by. SHA-256 would do as well, and costs a processor without instructions for it six
+/// times as much.
+type Fingerprint = blake3::Hash;
+
+/// Reads all of `entry` for its fingerprint.
+async fn fingerprint(store: &Store, entry: &Entry, errand: &Errand) -> Result<(Head, Fingerprint), Error> {
+    let mut fingerprint = blake3::Hasher::new();
+    let mut take = |chunk: &[u8]| {
+        fingerprint.update(chunk);
+    };
+    let head = read(store, Wanted::of(entry), 0..entry.size, errand, &mut take).await?;
+    Ok((head, fingerprint.finalize()))
 }
 
 fn held_against(target: &Head, ours: &Ours) -> Option<Held> {

@@ -14,7 +14,7 @@ use futures::FutureExt as _;
 
 use crate::arrived;
 use crate::copy::{DAMAGED_READS_MAX, Proved, Route, carried_tags, damaged, lost_metadata, refused, source_word};
-use crate::digest::{self, ContentHasher, Sha};
+use crate::digest::{self, ContentHasher, EtagPlan, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::etags::{self, Judgement};
@@ -176,7 +176,12 @@ impl Upload {
         may_replace: bool,
         before: Option<Sha>,
     ) -> Result<Transferred, Error> {
-        let plan = etags::plan(&self.route.source, &self.entry, &self.errand).await?;
+        // A checksum of the whole object that the source keeps is proof enough, and cheaper than MD5.
+        let plan = if head.checksums.is_any() {
+            EtagPlan::None
+        } else {
+            etags::plan(&self.route.source, &self.entry, &self.errand).await?
+        };
         let sequence = Arc::new(Sequence::new(ContentHasher::new(plan)));
         let mut sent = self.send_parts(part_bytes, &sequence).await?;
         sent.sort_by_key(|part| part.number);

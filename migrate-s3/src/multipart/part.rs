@@ -67,7 +67,7 @@ impl Part {
         let crc = self.checksums.then(|| digest::crc64_base64(crc));
         let md5 = (!self.checksums).then(|| digest::content_md5(body));
         let output = target
-            .send("UploadPart", &self.entry.key, &self.errand, body, |body| {
+            .send("UploadPart", &self.entry.key, &self.errand, (body, |_: &Error| false), |body| {
                 target
                     .client()
                     .upload_part()

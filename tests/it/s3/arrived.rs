@@ -37,6 +37,23 @@ async fn what_a_target_agrees_to_and_does_not_keep_is_named() {
 }
 
 #[tokio::test]
+async fn of_objects_that_are_alike_the_first_ones_are_looked_at() {
+    // GIVEN many objects with metadata of the same kind, and one with a name that the target changes
+    let estate = Estate::new().await;
+    for index in 0..50 {
+        let object =
+            NewObject::new("content").header("x-amz-meta-mtime", &format!("17953240{index:02}.5")).tag("n", "1");
+        estate.server.put(SOURCE, &format!("alike {index:02}"), object);
+    }
+    estate.server.put(SOURCE, "other", NewObject::new("content").header("x-amz-meta-with_underscore", "1"));
+    estate.server.inject(FaultRule::new(Fault::KeepLess).bucket(TARGET).on("PutObject").key("other"));
+    // WHEN they are migrated one after the other, THEN two of them are looked at, and what lacks is named
+    let outcome = run(&estate.program().env("JOBS", "1").env("LOG_FORMAT", "text"), 4).await;
+    assert_eq!(estate.server.count(TARGET, "HeadObject"), 2, "{outcome}");
+    assert!(outcome.stdout.contains("only the target has `with-underscore`"), "{outcome}");
+}
+
+#[tokio::test]
 async fn a_target_that_keeps_keys_as_paths_is_found_out() {
     // GIVEN a target that puts `a//b` where `a/b` is, as SeaweedFS does
     let estate = Estate::new().await;

@@ -12,6 +12,7 @@ mod manifest;
 mod many;
 mod other_stores;
 mod platform;
+mod proof;
 mod random;
 mod report;
 mod seaweedfs;

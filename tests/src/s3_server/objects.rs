@@ -40,7 +40,12 @@ pub(super) async fn put(
         echo_checksums: verdict.is(&Fault::EchoChecksums),
     };
     let (body, digests) = incoming.store(store, None).await?;
-    let checksum = (!verdict.is(&Fault::IgnoreChecksums)).then(|| digests.stored());
+    let keeps_one = match verdict.fault() {
+        Some(Fault::IgnoreChecksums) => false,
+        Some(Fault::EchoChecksums) => digests.named.is_some(),
+        _ => true,
+    };
+    let checksum = keeps_one.then(|| digests.stored());
     let mut headers = encryption_headers(&settings);
     add_checksum(&mut headers, checksum.as_ref());
     let (etag, version_id) = store.bucket(&bucket, |bucket| {
