@@ -43,15 +43,19 @@ fn key_columns(table: &TablePlan) -> Option<Vec<KeyColumn>> {
 async fn sample(session: &Session, table: &TablePlan, columns: &[KeyColumn], count: u64) -> Result<Vec<Vec<String>>> {
     let names = sql::identifiers(columns.iter().map(|column| column.name.as_str()));
     let texts: Vec<String> = columns.iter().map(|column| format!("{}::text", sql::identifier(&column.name))).collect();
+    // Where text is in no encoding, only such keys can be written down in a statement as are plain ASCII.
+    let plain: Vec<String> = texts.iter().map(|text| format!("{text} ~ '^[\\x01-\\x7f]*$'")).collect();
     let wanted = count * BLOCKS_PER_SEGMENT * 100;
     let percent = wanted.div_ceil(table.table.blocks.max(1)).clamp(1, 100);
     let statement = format!(
         "SELECT ARRAY[{}] FROM (
              SELECT {names}, row_number() OVER (ORDER BY {names}) AS place, count(*) OVER () AS rows
              FROM ONLY {} TABLESAMPLE SYSTEM ({percent})) AS sample
-         WHERE place % greatest(rows / {count}, 1) = 0 AND place < rows ORDER BY place LIMIT {}",
+         WHERE place % greatest(rows / {count}, 1) = 0 AND place < rows
+           AND (current_setting('server_encoding') <> 'SQL_ASCII' OR ({})) ORDER BY place LIMIT {}",
         texts.join(", "),
         table.table.name.sql(),
+        plain.join(" AND "),
         count - 1,
     );
     let rows = session.query(&format!("sample the keys of {}", table.table.name), &statement, &[]).await?;

@@ -50,6 +50,11 @@ const PINNED_SOURCE: [(&str, &str); 1] = [("default_transaction_read_only", "on"
 /// same transaction, loses too.
 const PINNED_TARGET: [(&str, &str); 1] = [("synchronous_commit", "off")];
 
+/// To the sessions of a pool, which move rows, a database without an encoding gives bytes as they are. With the driver's UTF-8 it
+/// refuses those that are none, as it should where we read texts.
+const OWN_BYTES: &str =
+    "SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
+
 /// What servers call our sessions.
 pub const APPLICATION_NAME: &str = "migrate-db";
 
@@ -269,9 +274,7 @@ impl Pool {
             }
         }
         let session = Session::open(&self.inner.endpoint, self.inner.side).await?;
-        if !self.inner.prepare.is_empty() {
-            session.execute(PREPARE, &self.inner.prepare).await?;
-        }
+        session.execute(PREPARE, &format!("{}; {OWN_BYTES}", self.inner.prepare)).await?;
         Ok(Lease { session: Arc::new(session), seat })
     }
 

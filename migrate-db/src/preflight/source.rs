@@ -59,17 +59,23 @@ pub(super) async fn row_security(session: &Session) -> Result<Check> {
     ))
 }
 
-/// Text is converted to UTF-8 on the way and back: a source without an encoding cannot promise that it is text at all.
+/// Text is converted to UTF-8 on the way and back. A source without an encoding cannot promise that it is text at all: its bytes go as
+/// they are, and only a target without one takes any.
 pub(super) async fn encoding(source: &Session, target: &Session) -> Result<Check> {
     let statement = "SELECT current_setting('server_encoding')";
     let from: String = source.value("read the encoding", statement, &[]).await?;
     let to: String = target.value("read the encoding", statement, &[]).await?;
     let seen = format!("source {from}, target {to}");
+    if from == "SQL_ASCII" && to == "SQL_ASCII" {
+        return Ok(Check::pass("encoding", format!("{seen}: bytes go as they are")));
+    }
     if from == "SQL_ASCII" {
         return Ok(Check::warn(
             "encoding",
             format!("{seen}: the source does not say what its text is"),
-            "bytes that are not UTF-8 will be refused by the target; find them before the cutover",
+            format!(
+                "bytes that are not {to} will be refused by the target: find them before the cutover, or create the target database with ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+            ),
         ));
     }
     if to != "UTF8" && to != from {

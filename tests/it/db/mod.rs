@@ -3,6 +3,7 @@
 mod clean;
 mod compared;
 mod copy_only;
+mod encodings;
 mod estate;
 mod interrupted;
 mod large_objects;

@@ -29,6 +29,13 @@ impl Pair {
         pair
     }
 
+    /// Databases of other encodings than UTF-8.
+    pub(super) async fn in_encodings(majors: (u16, u16), encodings: (&str, &str)) -> Self {
+        let (source, target) = tokio::join!(postgres(majors.0), postgres(majors.1));
+        let (source, target) = tokio::join!(source.database_in(encodings.0), target.database_in(encodings.1));
+        Self { source, target, client: client(majors.0.max(majors.1)).await }
+    }
+
     /// A pair whose source is filled by a script, each statement of which is a transaction of its own.
     pub(super) async fn scripted(source_major: u16, target_major: u16, script: &str) -> Self {
         let pair = Self::new(source_major, target_major).await;

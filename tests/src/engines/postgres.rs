@@ -95,6 +95,15 @@ impl PostgresEngine {
         self.made_database("").await
     }
 
+    /// A new, empty database of another encoding than UTF-8, sorted by bytes.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not make one.
+    pub async fn database_in(self: &Arc<Self>, encoding: &str) -> Database {
+        self.made_database(&format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")).await
+    }
+
     /// A new, empty database on a disk of its own, of [`SMALL_DISK_BYTES`]. One at a time for each server.
     ///
     /// # Panics
