@@ -44,7 +44,7 @@ async fn sample(session: &Session, table: &TablePlan, columns: &[KeyColumn], cou
     let names = sql::identifiers(columns.iter().map(|column| column.name.as_str()));
     let texts: Vec<String> = columns.iter().map(|column| format!("{}::text", sql::identifier(&column.name))).collect();
     // Where text is in no encoding, only such keys can be written down in a statement as are plain ASCII.
-    let plain: Vec<String> = texts.iter().map(|text| format!("{text} ~ '^[\\x01-\\x7f]*$'")).collect();
+    let plain: Vec<String> = texts.iter().map(|text| format!("{text} COLLATE \"C\" ~ '^[\\x01-\\x7f]*$'")).collect();
     let wanted = count * BLOCKS_PER_SEGMENT * 100;
     let percent = wanted.div_ceil(table.table.blocks.max(1)).clamp(1, 100);
     let statement = format!(

@@ -51,7 +51,7 @@ const PINNED_SOURCE: [(&str, &str); 1] = [("default_transaction_read_only", "on"
 const PINNED_TARGET: [(&str, &str); 1] = [("synchronous_commit", "off")];
 
 /// To the sessions of a pool, which move rows, a database without an encoding gives bytes as they are. With the driver's UTF-8 it
-/// refuses those that are none, as it should where we read texts.
+/// would refuse those that are none, as it does where plan and comparison read names and definitions.
 const OWN_BYTES: &str =
     "SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'";
 

@@ -12,6 +12,7 @@ use common::error::{Class, OperatorError as _, sentence};
 use common::finding::{Finding, FindingKind};
 use common::units;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -281,8 +282,11 @@ fn add(digest: &mut RowDigest, oid: u32, offset: i64, piece: &[u8]) {
 async fn comments(session: &Session, batch: &[u32]) -> Result<Vec<(u32, String)>> {
     let statement = "SELECT objoid, description FROM pg_description
                      WHERE classoid = 'pg_largeobject'::regclass AND objoid = ANY ($1) ORDER BY objoid";
-    let rows = session.query("read the comments on large objects", statement, &[&batch]).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    let action = "read the comments on large objects";
+    let rows = session.query(action, statement, &[&batch]).await?;
+    // Of a database without an encoding they may be no text.
+    let comment = |row: &Row| Ok((row.get(0), row.try_get(1).map_err(|error| session.failed(action, error))?));
+    rows.iter().map(comment).collect()
 }
 
 /// Reads the first byte of nothing of each of them: an error of the source names the one that this role may not read.

@@ -1,6 +1,7 @@
 //! The rows that violate a foreign key: how many, and on request which. Called by `index`, when a key cannot be validated.
 
 use common::units;
+use tokio_postgres::types::{FromSql, Type};
 
 use crate::catalog::ForeignKey;
 use crate::connect::Session;
@@ -30,15 +31,30 @@ async fn shown(session: &Session, parts: &Parts) -> Result<String> {
     let statement =
         format!("SELECT DISTINCT ARRAY[{}] {} ORDER BY 1 LIMIT {SHOWN_MAX}", values.join(", "), parts.orphans());
     let rows = session.query("read the keys that violate a foreign key", &statement, &[]).await?;
-    let show = |values: Vec<Option<String>>| {
+    let show = |values: Vec<Option<Shown>>| {
         let pairs = parts.columns.iter().zip(values);
         let pairs: Vec<String> = pairs
-            .map(|(column, value)| format!("{column}={}", value.map_or_else(|| "NULL".into(), |v| units::one_line(&v))))
+            .map(|(column, value)| {
+                format!("{column}={}", value.map_or_else(|| "NULL".into(), |Shown(value)| units::one_line(&value)))
+            })
             .collect();
         pairs.join(" ")
     };
     let keys: Vec<String> = rows.iter().map(|row| show(row.get(0))).collect();
     Ok(format!(": {}", keys.join(", ")))
+}
+
+/// A value to be shown: of a database without an encoding it may be no text.
+struct Shown(String);
+
+impl<'a> FromSql<'a> for Shown {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> std::result::Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(String::from_utf8_lossy(raw).into_owned()))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        <String as FromSql>::accepts(ty)
+    }
 }
 
 /// A foreign key taken apart.

@@ -129,7 +129,9 @@ async fn carry(context: &Context, carrier: &Carrier, table: &RelationName, rows:
             session.query(&format!("read the statistics of {table}"), &statement, &[&table.sql(), &rows]).await
         })
         .await?;
-    let Some(columns) = read.first().and_then(|row| row.get::<_, Option<String>>(0)) else { return Ok(false) };
+    // Of a database without an encoding they may be no text.
+    let columns = read.first().and_then(|row| row.try_get::<_, Option<String>>(0).ok().flatten());
+    let Some(columns) = columns else { return Ok(false) };
     let version = carrier.source_version.0;
     context
         .with_session(&context.builders, async |session, _| {

@@ -18,21 +18,18 @@ use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::Key;
 use crate::listing::{Entry, Version};
-use crate::metadata::{self, Head, Metadata, Tags, map_difference};
+use crate::metadata::{self, Metadata, Tags, map_difference};
 use crate::reread::reread;
 use crate::store::Store;
-
-/// How often a head is asked for that says nothing.
-const HEAD_ATTEMPTS: u32 = 4;
 
 /// So many likenesses are remembered; objects of any further one are all looked at.
 const LIKENESSES_MAX: usize = 10_000;
 
 /// Of what likeness the objects are that the target was seen to keep as they were sent, in this run.
 #[derive(Debug, Default)]
-pub struct Kept(Mutex<HashSet<u64>>);
+pub struct Likenesses(Mutex<HashSet<u64>>);
 
-impl Kept {
+impl Likenesses {
     fn holds(&self, likeness: u64) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&likeness)
     }
@@ -45,14 +42,15 @@ impl Kept {
     }
 }
 
-/// Objects of one likeness are written by the same operation, have the same headers and storage class, metadata of the same names
-/// and as many tags, with the same kinds of characters in what is free text.
+/// Objects of one likeness are written by the same operation, have keys of the same kind, the same headers and storage class, metadata
+/// and tags of the same names, and in what is free text the same kinds of characters and lengths of the same magnitude.
 fn likeness(entry: &Entry, metadata: &Metadata, tags: &Tags) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (entry.size > SINGLE_BYTES_MAX, entry.version.is_some()).hash(&mut hasher);
+    (entry.size == 0, entry.size > SINGLE_BYTES_MAX, entry.version.is_some()).hash(&mut hasher);
+    entry.key.is_odd_as_path().hash(&mut hasher);
     metadata.hash_likeness(&mut hasher);
     for (name, value) in tags {
-        (metadata::characters(name), metadata::characters(value)).hash(&mut hasher);
+        (name, metadata::shape(value)).hash(&mut hasher);
     }
     hasher.finish()
 }
@@ -86,7 +84,7 @@ pub async fn look(
     let seen = match seen {
         None if metadata.is_plain() && tags.is_empty() => return Ok(()),
         None if route.kept.holds(likeness) => return Ok(()),
-        None => head(target, &entry.key, proved.target_version_id.as_deref(), errand).await,
+        None => metadata::sure_head(target, &entry.key, proved.target_version_id.as_deref(), errand).await,
         Some(seen) => Ok(seen),
     };
     let seen = match seen {
@@ -134,18 +132,6 @@ async fn look_at_tags(
 fn unseen(entry: &Entry, aspect: &str, error: &Error) -> Finding {
     let detail = format!("sent, and cannot be looked at: {}", sentence(error));
     Finding::new(FindingKind::Unknown, entry.name(), aspect, detail)
-}
-
-/// The head of what was written. A HEAD has no body to tell an error by: an answer of 200 that names no ETag, when that to the
-/// writing did, is not about the object, and is asked for again.
-async fn head(store: &Store, key: &Key, version_id: Option<&str>, errand: &Errand) -> Result<Head, Error> {
-    for _ in 0..HEAD_ATTEMPTS {
-        let head = metadata::head(store, key, version_id, errand).await?;
-        if !head.etag.is_empty() {
-            return Ok(head);
-        }
-    }
-    Err(Error::Body { place: store.place(), key: key.clone(), what: "its head names no ETag".into() })
 }
 
 /// Whether `store` lists an object under this very key.

@@ -10,7 +10,7 @@ use common::finding::{Finding, FindingKind, ProofLevel};
 use common::limits::ByteBudget;
 use common::progress::Progress;
 
-use crate::arrived::Kept;
+use crate::arrived::Likenesses;
 use crate::compare::Depth;
 use crate::digest::{self, ContentDigest, Sha};
 use crate::errand::Errand;
@@ -35,13 +35,19 @@ pub const DAMAGED_READS_MAX: u32 = 3;
 pub struct Capabilities {
     /// It keeps the checksums that it is sent.
     checksums: AtomicBool,
+    /// It refuses a body whose `Content-MD5` is another one, and takes that beside a checksum.
+    content_md5: AtomicBool,
     /// It understands `If-None-Match: *`.
     conditional_writes: AtomicBool,
 }
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self { checksums: AtomicBool::new(true), conditional_writes: AtomicBool::new(true) }
+        Self {
+            checksums: AtomicBool::new(true),
+            content_md5: AtomicBool::new(false),
+            conditional_writes: AtomicBool::new(true),
+        }
     }
 }
 
@@ -54,6 +60,16 @@ impl Capabilities {
     /// The target does not take checksums.
     pub fn without_checksums(&self) {
         self.checksums.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the target holds bodies against `Content-MD5`; not until it has shown it.
+    pub fn content_md5(&self) -> bool {
+        self.content_md5.load(Ordering::Relaxed)
+    }
+
+    /// The target has refused a body with another `Content-MD5`.
+    pub fn with_content_md5(&self) {
+        self.content_md5.store(true, Ordering::Relaxed);
     }
 
     /// Whether a write may carry `If-None-Match: *`.
@@ -84,8 +100,8 @@ pub struct Route {
     pub capabilities: Capabilities,
     /// What the source's ETags mean.
     pub etags: Etags,
-    /// What the target was seen to keep.
-    pub kept: Kept,
+    /// Objects of which likeness the target was seen to keep.
+    pub kept: Likenesses,
     /// Multipart uploads that the journal knows to have begun, by the hash of their keys.
     pub begun: Mutex<HashMap<u128, Begun>>,
     /// Multipart uploads that an earlier start left behind.

@@ -39,9 +39,13 @@ pub struct Etags {
 }
 
 impl Etags {
-    /// Whether an ETag that looks like an MD5 has turned out to be one.
-    pub fn are_md5s(&self) -> bool {
-        self.whole.load(Ordering::Relaxed)
+    /// Whether an ETag of the form of `etag` has turned out to be made of MD5s.
+    pub fn are_md5s(&self, etag: &str) -> bool {
+        match EtagKind::of(etag) {
+            EtagKind::Md5 => self.whole.load(Ordering::Relaxed),
+            EtagKind::Multipart(_) => self.parts.load(Ordering::Relaxed),
+            EtagKind::Opaque => false,
+        }
     }
 
     /// Learns from an object that was read.

@@ -22,6 +22,9 @@ use crate::key::Key;
 use crate::listing::Entry;
 use crate::store::Store;
 
+/// How often a head is asked for that names no ETag.
+const HEAD_ATTEMPTS: u32 = 4;
+
 /// The storage class that stores mean when they name none.
 const STANDARD: &str = "STANDARD";
 
@@ -151,6 +154,27 @@ pub async fn head(store: &Store, key: &Key, version_id: Option<&str>, errand: &E
     Ok(Head { tag_count, ..head })
 }
 
+/// The same where the head must name an ETag. A HEAD has no body to tell an error by: an answer of 200 without an ETag, from a store that
+/// gives them, is not about the object, and is asked for again.
+pub async fn sure_head(store: &Store, key: &Key, version_id: Option<&str>, errand: &Errand) -> Result<Head, Error> {
+    for _ in 0..HEAD_ATTEMPTS {
+        let head = head(store, key, version_id, errand).await?;
+        if !head.etag.is_empty() {
+            return Ok(head);
+        }
+    }
+    Err(Error::Body { place: store.place(), key: key.clone(), what: "its head names no ETag".into() })
+}
+
+/// The head of what `store` lists as `entry`.
+pub async fn head_of(store: &Store, entry: &Entry, errand: &Errand) -> Result<Head, Error> {
+    if entry.etag.is_empty() {
+        head(store, &entry.key, entry.version_id(), errand).await
+    } else {
+        sure_head(store, &entry.key, entry.version_id(), errand).await
+    }
+}
+
 /// Asks for stored checksums without asking the SDK to check them.
 pub fn with_checksums(request: &mut HttpRequest) {
     request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
@@ -240,18 +264,18 @@ impl Metadata {
     /// Feeds `hasher` with what a store may keep or not: names, the values that few objects have alone, and of the others the
     /// characters that they are made of.
     pub fn hash_likeness(&self, hasher: &mut impl Hasher) {
+        (self.headers.len(), self.user.len(), &self.storage_class).hash(hasher);
         for (name, value) in &self.headers {
             match *name {
                 "content-disposition" | "expires" | "website-redirect-location" => {
-                    (name, characters(value)).hash(hasher);
+                    (name, shape(value)).hash(hasher);
                 }
                 _ => (name, value).hash(hasher),
             }
         }
         for (name, value) in &self.user {
-            (name, characters(value)).hash(hasher);
+            (name, shape(value)).hash(hasher);
         }
-        self.storage_class.hash(hasher);
     }
 
     /// In words, what an object carries that not all stores take; `None` when that is nothing.
@@ -288,13 +312,17 @@ impl Metadata {
     }
 }
 
-/// Which characters `text` is made of, letters and digits aside: a bit for each of ASCII's, and one for all others.
-pub fn characters(text: &str) -> u128 {
-    text.chars()
-        .filter(|character| !character.is_ascii_alphanumeric())
-        .fold(u128::from(!text.is_empty()), |bits, other| {
-            bits | if other.is_ascii() { 1 << u32::from(other) } else { 1 << u32::from('0') }
-        })
+/// What stores may tell free texts apart by: how long `text` is in powers of two, whether it has spaces side by side, and which characters
+/// it is made of, letters and digits aside: a bit for each of ASCII's, and one each for those of Latin-1, of the basic plane and of others.
+pub fn shape(text: &str) -> (Option<u32>, bool, u128) {
+    let bit = |character: char| match character {
+        _ if character.is_ascii_alphanumeric() => 0,
+        '\0'..='\x7f' => 1 << u32::from(character),
+        '\u{80}'..='\u{ff}' => 1 << u32::from('0'),
+        '\u{100}'..='\u{ffff}' => 1 << u32::from('1'),
+        _ => 1_u128 << u32::from('2'),
+    };
+    (text.len().checked_ilog2(), text.contains("  "), text.chars().fold(0, |bits, character| bits | bit(character)))
 }
 
 /// The value of a header as it is compared: Ceph's gateway (20) writes `gzip, br` for `gzip,br`, which is the same list.

@@ -17,7 +17,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::arrived::Kept;
+use crate::arrived::Likenesses;
 use crate::census::Census;
 use crate::compare::Depth;
 use crate::config::{Config, Leg, Place};
@@ -77,7 +77,7 @@ pub async fn run(config: &Config, leg: &Leg, stop: &CancellationToken, books: &m
     let (source, target) = (store(Side::Source, &leg.source).await?, store(Side::Target, &leg.target).await?);
     let route = Arc::new(Route {
         etags: Etags::default(),
-        kept: Kept::default(),
+        kept: Likenesses::default(),
         source: source.limited(limits("source")),
         target: target.limited(limits("target")),
         budget: ByteBudget::new(config.memory_bytes),

@@ -30,8 +30,9 @@ pub async fn copy(route: &Route, entry: &Entry, mut may_replace: bool, errand: &
         let put = upload.put(route, may_replace, errand).await;
         let is_vouched = upload.content_md5.is_some();
         if is_vouched && !upload.is_vouched_for(&put, &entry.etag) {
-            // Whatever it is about, it is found out in the plain way.
-            may_replace |= put.is_ok();
+            tracing::warn!(key = %entry.key, "what was sent contradicts the source's ETag; reading again");
+            // Only what we put there ourselves is replaced.
+            may_replace |= put.is_ok_and(|put| put.is_ours);
             by_target = false;
             route.progress.take_back_bytes(entry.size);
             continue;
@@ -56,8 +57,8 @@ pub async fn copy(route: &Route, entry: &Entry, mut may_replace: bool, errand: &
 fn can_be_proved_by_target(route: &Route, entry: &Entry) -> bool {
     entry.version.is_none()
         && EtagKind::of(&entry.etag) == EtagKind::Md5
-        && route.etags.are_md5s()
-        && route.capabilities.checksums()
+        && route.etags.are_md5s(&entry.etag)
+        && route.capabilities.content_md5()
 }
 
 struct Download {
@@ -100,6 +101,8 @@ async fn download(route: &Route, entry: &Entry, by_target: bool, errand: &Errand
                 continue;
             }
         };
+        // An ETag of which the head says that it need not be an MD5 may be one all the same; no target is held to it.
+        let is_linked = is_linked || by_target && head.etag_is_opaque && digest::md5_hex(&body) == entry.etag;
         let is_open = by_target && !is_linked && !head.etag_is_opaque;
         let content_md5 = is_open.then(|| digest::content_md5_of_etag(&entry.etag)).flatten();
         return Ok(Download { head, body, digest, is_linked, content_md5, doubt });
@@ -120,6 +123,8 @@ struct Upload<'a> {
 
 /// What the target answered.
 struct Put {
+    /// Whether this very request wrote what is there.
+    is_ours: bool,
     etag: String,
     version_id: Option<String>,
     checksum: Option<String>,
@@ -166,6 +171,7 @@ impl Upload<'_> {
             .await?;
         let stored = output.checksum_crc64_nvme.filter(|stored| *stored == self.crc64nvme);
         Ok(Put {
+            is_ours: true,
             etag: output.e_tag.unwrap_or_default().trim_matches('"').to_owned(),
             version_id: output.version_id,
             checksum: stored.map(|stored| format!("crc64nvme:{stored}")),
@@ -177,21 +183,21 @@ impl Upload<'_> {
     fn is_vouched_for(&self, put: &Result<Put, Error>, etag: &str) -> bool {
         match put {
             Ok(put) => put.etag.eq_ignore_ascii_case(etag) || digest::md5_hex(&self.body).eq_ignore_ascii_case(etag),
-            Err(error) => !error.is_refusal(),
+            Err(error) => !error.is_bad_digest(),
         }
     }
 
     /// The key was empty when it was listed and is taken now: by our own attempt whose answer was lost, if the content
     /// says so.
     async fn confirm(&self, route: &Route, errand: &Errand) -> Result<Put, Error> {
-        let head = metadata::head(&route.target, self.key, None, errand).await?;
+        let head = metadata::sure_head(&route.target, self.key, None, errand).await?;
         let occupied = || Error::Occupied { place: route.target.place(), key: self.key.clone() };
         let (etag, version_id) = (head.etag, head.version_id);
         match head.checksums.crc64nvme {
             Some(stored) if stored == self.crc64nvme => {
-                Ok(Put { etag, version_id, checksum: Some(format!("crc64nvme:{stored}")) })
+                Ok(Put { is_ours: false, etag, version_id, checksum: Some(format!("crc64nvme:{stored}")) })
             }
-            None if head.size == self.body.len() as u64 => Ok(Put { etag, version_id, checksum: None }),
+            None if head.size == self.body.len() as u64 => Ok(Put { is_ours: false, etag, version_id, checksum: None }),
             _ => Err(occupied()),
         }
     }

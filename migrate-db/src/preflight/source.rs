@@ -73,9 +73,8 @@ pub(super) async fn encoding(source: &Session, target: &Session) -> Result<Check
         return Ok(Check::warn(
             "encoding",
             format!("{seen}: the source does not say what its text is"),
-            format!(
-                "bytes that are not {to} will be refused by the target: find them before the cutover, or create the target database with ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
-            ),
+            "bytes that are not UTF-8 will be refused by the target: find them before the cutover, or create the target database with \
+             ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
         ));
     }
     if to != "UTF8" && to != from {

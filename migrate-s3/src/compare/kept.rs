@@ -29,8 +29,8 @@ pub(super) async fn compare(route: &Route, source: &Entry, target: &Entry, erran
         return Ok(proved);
     }
     let heads = futures::future::try_join(
-        metadata::head(&route.source, &source.key, source.version_id(), errand),
-        metadata::head(&route.target, &target.key, target.version_id(), errand),
+        metadata::head_of(&route.source, source, errand),
+        metadata::head_of(&route.target, target, errand),
     );
     let (ours, theirs) = heads.await?;
     let item = source.name();

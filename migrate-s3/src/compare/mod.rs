@@ -58,7 +58,7 @@ pub async fn compare(
             (ours, Theirs { head, sha256: Some(sha256), checksum: None })
         }
         Depth::Stored | Depth::Kept => {
-            let head = metadata::head(&route.target, &target.key, target.version_id(), errand).await?;
+            let head = metadata::head_of(&route.target, target, errand).await?;
             let ours = reading.await?;
             // What a store keeps without looking at it says nothing about what it holds.
             let checksum = held_against(&head, &ours).filter(|_| route.capabilities.checksums());
@@ -169,8 +169,8 @@ async fn hash(
     Ok(Ours { head, digest: hasher.finish(), crc64nvme: crc64nvme.finalize(), fingerprint })
 }
 
-/// What two sides are held against each other by. SHA-256 would do as well, and costs a processor without instructions for it six
-/// times as much.
+/// What two sides are held against each other by. SHA-256 would do as well, and costs a processor without instructions for it
+/// several times as much; see decision 0023.
 type Fingerprint = blake3::Hash;
 
 /// Reads all of `entry` for its fingerprint.

@@ -48,7 +48,7 @@ pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: 
     if part_bytes > route.memory_bytes {
         return Err(Error::PartTooBig { key: entry.key.clone(), size: entry.size, part_bytes });
     }
-    let head = metadata::head(&route.source, &entry.key, entry.version_id(), errand).await?;
+    let head = metadata::head_of(&route.source, entry, errand).await?;
     let (tags, mut findings) = carried_tags(&route.source, entry, &head, errand).await?;
     findings.extend(lost_metadata(entry, &head.metadata));
     let belongings = resume::belongings(&head.metadata, &tags, part_bytes, route.capabilities.checksums());
@@ -176,8 +176,10 @@ impl Upload {
         may_replace: bool,
         before: Option<Sha>,
     ) -> Result<Transferred, Error> {
-        // A checksum of the whole object that the source keeps is proof enough, and cheaper than MD5.
-        let plan = if head.checksums.is_any() {
+        // A checksum of the whole object that the source keeps is proof enough, and cheaper than MD5, which is computed only until
+        // it is known what such ETags are: of objects without a checksum they tell damage.
+        let is_known = self.route.etags.are_md5s(&self.entry.etag);
+        let plan = if head.checksums.is_any() && is_known {
             EtagPlan::None
         } else {
             etags::plan(&self.route.source, &self.entry, &self.errand).await?
@@ -331,7 +333,7 @@ impl Upload {
     }
 
     async fn confirm(&self, crc: u64, cause: Error) -> Result<Completed, Error> {
-        let head = metadata::head(&self.route.target, &self.entry.key, None, &self.errand).await?;
+        let head = metadata::sure_head(&self.route.target, &self.entry.key, None, &self.errand).await?;
         let crc = digest::crc64_base64(crc);
         let agrees = head.checksums.crc64nvme.as_ref().is_none_or(|stored| *stored == crc);
         if head.size != self.entry.size || !agrees {

@@ -23,6 +23,9 @@ use crate::store::Store;
 /// What the keys of probes begin with. One that a killed run left behind is ours whoever began it.
 const PROBE: &str = ".migrate-s3-probe-";
 
+/// What the parts of probes hold.
+const PROBE_BODY: &[u8] = b"migrate-s3 probe";
+
 /// How often a part with a wrong checksum is tried, where the answer is about something else.
 const WRONG_PART_ATTEMPTS: u32 = 4;
 
@@ -74,7 +77,10 @@ async fn probe(route: &Route, errand: &Errand, findings: &mut Findings) {
             ));
             let name = "target keeps checksums";
             let detail = match kept {
-                Kept::Validated => {
+                Kept::Validated { content_md5 } => {
+                    if content_md5 {
+                        route.capabilities.with_content_md5();
+                    }
                     let detail = "it returned the part's CRC-64/NVME, and refused a part with another one";
                     return findings.add(Check::pass(name, detail));
                 }
@@ -92,7 +98,10 @@ async fn probe(route: &Route, errand: &Errand, findings: &mut Findings) {
 #[derive(Clone, Copy)]
 enum Kept {
     /// Holds it against the bytes and keeps it.
-    Validated,
+    Validated {
+        /// It holds them against `Content-MD5` too, where there are both.
+        content_md5: bool,
+    },
     /// Keeps it as it is.
     Echoed,
     /// Drops it.
@@ -117,8 +126,7 @@ async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<
         })
         .await?;
     let id = begun.upload_id.unwrap_or_default();
-    let body = b"migrate-s3 probe";
-    let checksum = digest::crc64_base64(digest::crc64nvme(body));
+    let checksum = digest::crc64_base64(digest::crc64nvme(PROBE_BODY));
     let part = target
         .call("UploadPart", Some(&key), errand, || {
             target
@@ -129,13 +137,19 @@ async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<
                 .upload_id(&id)
                 .part_number(1)
                 .set_checksum_crc64_nvme(checksums.then(|| checksum.clone()))
-                .body(ByteStream::from_static(body))
+                .body(ByteStream::from_static(PROBE_BODY))
                 .send()
         })
         .await;
     let kept = match &part {
         Ok(part) if part.checksum_crc64_nvme.as_ref() == Some(&checksum) => {
-            if refuses_wrong_part(target, &key, &id).await { Kept::Validated } else { Kept::Echoed }
+            let other = b"another content";
+            let crc = wrong_part(target, &key, (&id, 2), other, None);
+            let md5 = wrong_part(target, &key, (&id, 3), PROBE_BODY, Some(other));
+            match futures::join!(crc, md5) {
+                (Some(_), md5) => Kept::Validated { content_md5: md5.is_some_and(|error| error.is_bad_digest()) },
+                (None, _) => Kept::Echoed,
+            }
         }
         _ => Kept::Not,
     };
@@ -148,20 +162,28 @@ async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<
     part.map(|_| kept)
 }
 
-/// Whether the target refuses a part whose checksum is not that of its bytes. Without a clear answer it is held not to.
-async fn refuses_wrong_part(target: &Store, key: &Key, id: &str) -> bool {
-    let Ok(full_key) = target.full_key(key) else { return false };
+/// How the target refuses a part with the checksum of `crc_of` and the `Content-MD5` of `md5_of`, one of which is not that of its bytes.
+/// Without a clear answer it is held not to refuse it.
+async fn wrong_part(
+    target: &Store,
+    key: &Key,
+    (id, number): (&str, i32),
+    crc_of: &[u8],
+    md5_of: Option<&[u8]>,
+) -> Option<Error> {
+    let full_key = target.full_key(key).ok()?;
     for _ in 0..WRONG_PART_ATTEMPTS {
         let request = target.client().upload_part().bucket(target.bucket()).key(&full_key).upload_id(id);
-        let request = request.part_number(2).body(ByteStream::from_static(b"migrate-s3 probe"));
-        let wrong = digest::crc64_base64(digest::crc64nvme(b"another content"));
+        let request = request.part_number(number).body(ByteStream::from_static(PROBE_BODY));
+        let request = request.set_content_md5(md5_of.map(digest::content_md5));
+        let wrong = digest::crc64_base64(digest::crc64nvme(crc_of));
         match target.call_once("UploadPart", Some(key), request.checksum_crc64_nvme(wrong).send()).await {
-            Ok(_) => return false,
-            Err(error) if error.is_refusal() => return true,
+            Ok(_) => return None,
+            Err(error) if error.is_refusal() => return Some(error),
             Err(error) => tracing::debug!(%error, "the probe of a wrong checksum was not answered"),
         }
     }
-    false
+    None
 }
 
 /// Finds multipart uploads that an earlier start was killed over; each is aborted when its object's turn comes.

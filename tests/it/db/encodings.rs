@@ -2,12 +2,13 @@
 
 use super::pair::Pair;
 
-/// Texts with bytes above 127 in columns of all kinds, among them keys, in a table large enough to be cut; a table that travels as
-/// text; a materialised view and a generated column, which both sides compute.
+/// Texts with bytes above 127 in columns of all kinds, among them keys, in a table large enough to be cut and for its statistics to be
+/// carried; a table that travels as text; a materialised view and a generated column, which both sides compute.
 const LATIN: &str = r"
-    CREATE TABLE words (word text PRIMARY KEY, padded char(12), tags text[], doubled text GENERATED ALWAYS AS (word || word) STORED);
+    CREATE TABLE words (word text PRIMARY KEY, padded char(12), tags text[], a int, b int, c int, doubled text GENERATED ALWAYS AS (word || word) STORED);
     INSERT INTO words (word, padded, tags) SELECT CASE n % 2 WHEN 0 THEN n || E'caf\xe9' ELSE n || 'cafe' END, E'\xfcber', ARRAY[E'\xe9', 'plain', NULL]
     FROM generate_series(1, 20000) n;
+    ANALYZE words;
     CREATE TABLE numbers (a int, b int, c int, d int, e int, f int, g int, h int, note varchar(20));
     INSERT INTO numbers SELECT n, n, n, n, n, n, n, n, E'\xe9\t\\' FROM generate_series(1, 100) n;
     CREATE MATERIALIZED VIEW firsts AS SELECT word FROM words WHERE word < '2';";
@@ -63,6 +64,19 @@ async fn a_target_in_utf8_refuses_what_is_none_and_takes_what_is() {
 }
 
 #[tokio::test]
+async fn keys_that_are_no_text_are_shown_as_far_as_they_are() {
+    // GIVEN rows of a source without an encoding that violate a foreign key
+    let pair = Pair::in_encodings((15, 17), ("SQL_ASCII", "SQL_ASCII")).await;
+    let statements = r"CREATE TABLE parents (word text PRIMARY KEY); CREATE TABLE children (word text REFERENCES parents);
+        SET session_replication_role = replica; INSERT INTO children VALUES (E'nob\xf6dy')";
+    pair.source.execute(statements).await;
+    // WHEN it is migrated, THEN they are counted and named
+    let outcome = pair.program().arg("--show-keys").env("LOG_FORMAT", "text").run().await;
+    outcome.assert_code(4);
+    assert!(outcome.stdout.contains("1 row refers to no row of public.parents: word=nob\u{fffd}dy"), "{outcome}");
+}
+
+#[tokio::test]
 async fn latin1_becomes_utf8() {
     let pair = Pair::in_encodings((13, 18), ("LATIN1", "UTF8")).await;
     pair.source.execute("CREATE TABLE \"wörter\" (wort text PRIMARY KEY); COMMENT ON TABLE \"wörter\" IS 'für'").await;
@@ -72,4 +86,16 @@ async fn latin1_becomes_utf8() {
         pair.target.text("SELECT count(*)::text || min(wort) FROM \"wörter\" WHERE wort LIKE '%ü'").await.as_deref(),
         Some("10001000ü")
     );
+}
+
+#[tokio::test]
+async fn keys_of_a_collation_that_knows_no_patterns_are_cut_all_the_same() {
+    let statements = "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+        CREATE TABLE words (word text COLLATE loose PRIMARY KEY, filler text);
+        INSERT INTO words SELECT 'wört ' || n, repeat('x', 200) FROM generate_series(1, 20000) n";
+    let pair = Pair::filled(13, 18, statements).await;
+    let program = pair.program().env("SPLIT_ABOVE", "1");
+    let plan = program.clone().env("LOG_FORMAT", "text").arg("--dry-run").run().await;
+    println!("{plan}");
+    pair.assert_equal(&program.run().await);
 }

@@ -76,6 +76,7 @@ async fn answers_that_say_200_and_mean_an_error_are_repeated_wherever_they_come(
         rule("SlowDown").bucket(SOURCE).on("ListObjectsV2").times(2),
         rule("InternalError").bucket(TARGET).on("ListObjectsV2").times(2),
         rule("InternalError").bucket(SOURCE).on("GetObject").key("key 2").times(3),
+        rule("InternalError").bucket(SOURCE).on("HeadObject").key("large").times(2),
         rule("InternalError").bucket(SOURCE).on("GetObject").key("large").skip(1).times(3),
         rule("InternalError").bucket(TARGET).on("PutObject").key("key 3").times(3),
         rule("InternalError").bucket(TARGET).on("CreateMultipartUpload").times(2),
