@@ -267,9 +267,7 @@ impl Metadata {
         (self.headers.len(), self.user.len(), &self.storage_class).hash(hasher);
         for (name, value) in &self.headers {
             match *name {
-                "content-disposition" | "expires" | "website-redirect-location" => {
-                    (name, shape(value)).hash(hasher);
-                }
+                "content-disposition" | "expires" | "website-redirect-location" => (name, shape(value)).hash(hasher),
                 _ => (name, value).hash(hasher),
             }
         }
