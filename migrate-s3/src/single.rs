@@ -102,7 +102,8 @@ async fn download(route: &Route, entry: &Entry, by_target: bool, errand: &Errand
             }
         };
         // An ETag of which the head says that it need not be an MD5 may be one all the same; no target is held to it.
-        let is_linked = is_linked || by_target && head.etag_is_opaque && digest::md5_hex(&body) == entry.etag;
+        let is_linked =
+            is_linked || by_target && head.etag_is_opaque && digest::md5_hex(&body).eq_ignore_ascii_case(&entry.etag);
         let is_open = by_target && !is_linked && !head.etag_is_opaque;
         let content_md5 = is_open.then(|| digest::content_md5_of_etag(&entry.etag)).flatten();
         return Ok(Download { head, body, digest, is_linked, content_md5, doubt });
