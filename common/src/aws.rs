@@ -6,8 +6,11 @@
 //! Retries are [`crate::retry`]'s, and every caller sets the time limit of its own operation.
 //! Called by migrate-s3 for both sides, by [`crate::report`] and by `publish-images`.
 
+mod bucket;
+pub mod document;
 mod failure;
 mod http;
+mod identities;
 
 use std::fmt;
 use std::time::Duration;
@@ -24,6 +27,7 @@ use aws_sdk_s3::config::{
 
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
+pub use bucket::{BucketClient, ObjectRequest};
 pub use failure::{FailureKind, RequestFailure};
 
 use crate::secret::Secret;
@@ -122,7 +126,7 @@ pub(crate) fn http_client(options: &SideOptions, service: &str) -> Result<Shared
 /// the word for messages. Trusts whom the clients trust, and has their time limits.
 pub fn connector(endpoint_url: &str, service: &str) -> Result<aws_smithy_http_client::Connector, SettingError> {
     let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
-    http::connector(endpoint_url, service, settings.build())
+    http::connector(Some(endpoint_url), service, settings.build())
 }
 
 /// The time limits that hold for every request; that of the whole operation is the caller's.

@@ -16,6 +16,7 @@ use common::finding::{Finding, FindingKind};
 use crate::copy::{Proved, Route, SINGLE_BYTES_MAX};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::head;
 use crate::key::Key;
 use crate::listing::{Entry, Version};
 use crate::metadata::{self, Metadata, Tags, map_difference};
@@ -84,7 +85,7 @@ pub async fn look(
     let seen = match seen {
         None if metadata.is_plain() && tags.is_empty() => return Ok(()),
         None if route.kept.holds(likeness) => return Ok(()),
-        None => metadata::sure_head(target, &entry.key, proved.target_version_id.as_deref(), errand).await,
+        None => head::sure(target, &entry.key, proved.target_version_id.as_deref(), errand).await,
         Some(seen) => Ok(seen),
     };
     let seen = match seen {

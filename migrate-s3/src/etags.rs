@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use common::aws::ObjectRequest;
 use common::finding::{Finding, FindingKind};
 
 use crate::copy::{Route, Word};
@@ -121,21 +122,14 @@ pub async fn plan(source: &Store, entry: &Entry, errand: &Errand) -> Result<Etag
 /// The length of a part of `entry`, where the store knows parts.
 async fn part_bytes(source: &Store, entry: &Entry, number: i32, errand: &Errand) -> Result<Option<u64>, Error> {
     let full_key = source.full_key(&entry.key)?;
-    let version_id = entry.version_id().map(ToOwned::to_owned);
     let part = source
         .call("HeadObject", Some(&entry.key), errand, || {
-            source
-                .client()
-                .head_object()
-                .bucket(source.bucket())
-                .key(&full_key)
-                .part_number(number)
-                .set_version_id(version_id.clone())
-                .send()
+            let request = ObjectRequest::head(&full_key).query("partNumber", Some(number.to_string()));
+            source.objects().send(request.query("versionId", entry.version_id()))
         })
         .await;
-    let length = part.ok().filter(|part| part.parts_count.is_some()).and_then(|part| part.content_length);
-    Ok(length.and_then(|length| u64::try_from(length).ok()))
+    let part = part.ok().filter(|part| part.headers().get("x-amz-mp-parts-count").is_some());
+    Ok(part.and_then(|part| part.headers().get("content-length")?.parse().ok()))
 }
 
 /// Whether the parts of `entry` are of several lengths, the last one aside. What was computed by the length of the first one

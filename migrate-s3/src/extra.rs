@@ -12,7 +12,7 @@ use crate::config::{Config, Leg};
 use crate::copy::Route;
 use crate::errand::Errand;
 use crate::error::Error;
-use crate::metadata;
+use crate::head;
 use crate::record::{Record, Timed};
 
 /// What may be deleted, until it is known whether it will be.
@@ -89,7 +89,7 @@ impl Extra {
 /// Deletes the object of `record`; `false` when the source has it.
 async fn delete(route: &Route, record: &Record, errand: &Errand) -> Result<bool, Error> {
     let (key, target) = (&record.entry.key, &route.target);
-    match metadata::head(&route.source, key, None, errand).await {
+    match head::ask(&route.source, key, None, errand).await {
         Ok(_) => return Ok(false),
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error),

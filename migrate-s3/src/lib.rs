@@ -20,6 +20,7 @@ pub mod error;
 pub mod etags;
 pub mod extra;
 pub mod failed_rows;
+pub mod head;
 pub mod journal;
 pub mod key;
 pub mod keys;

@@ -1,32 +1,43 @@
 //! What belongs to an object besides its bytes: system headers, user metadata, storage class, redirect, tags.
 //!
-//! Read off the answers to GET and HEAD, applied to PUT and `CreateMultipartUpload`, compared aspect by aspect.
-//! Called by `read`, `copy`, `multipart`, `compare`.
+//! Read off the headers of answers, put into those of requests, compared aspect by aspect. Called by `head`, `copy`, `multipart`,
+//! `compare`.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, btree_map};
 use std::hash::{Hash as _, Hasher};
 
-use aws_sdk_s3::config::http::HttpRequest;
-use aws_sdk_s3::operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder;
-use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
-use aws_sdk_s3::types::StorageClass;
+use aws_smithy_runtime_api::http::Headers;
 use common::units;
-use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::errand::Errand;
 use crate::error::Error;
-use crate::key::Key;
 use crate::listing::Entry;
 use crate::store::Store;
 
-/// How often a head is asked for that names no ETag.
-const HEAD_ATTEMPTS: u32 = 4;
-
 /// The storage class that stores mean when they name none.
 const STANDARD: &str = "STANDARD";
+
+/// The header with the storage class.
+const STORAGE_CLASS: &str = "x-amz-storage-class";
+
+/// What the headers of the user's own begin with.
+const USER: &str = "x-amz-meta-";
+
+/// The system headers that travel: what they are called here, and on the wire.
+const SYSTEM: [(&str, &str); 7] = [
+    ("cache-control", "cache-control"),
+    ("content-disposition", "content-disposition"),
+    ("content-encoding", "content-encoding"),
+    ("content-language", "content-language"),
+    ("content-type", "content-type"),
+    ("expires", "expires"),
+    ("website-redirect-location", "x-amz-website-redirect-location"),
+];
+
+/// A header of a request: its name in lower case, its value.
+pub type Header = (Cow<'static, str>, String);
 
 /// An object's metadata without its tags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,142 +54,6 @@ pub struct Metadata {
 
 /// Tags by name.
 pub type Tags = BTreeMap<String, String>;
-
-/// What the store keeps about the bytes of the whole object.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StoredChecksums {
-    /// SHA-256, base64.
-    pub sha256: Option<String>,
-    /// CRC-64/NVME, base64.
-    pub crc64nvme: Option<String>,
-}
-
-impl StoredChecksums {
-    /// Whether there is one.
-    pub fn is_any(&self) -> bool {
-        self.sha256.is_some() || self.crc64nvme.is_some()
-    }
-}
-
-/// Everything that the head of an answer says about an object.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Head {
-    /// Length of the whole object in bytes.
-    pub size: u64,
-    /// The entity tag without quotes.
-    pub etag: String,
-    /// When it was last written, by the store's clock.
-    pub last_modified: Option<Timestamp>,
-    /// The metadata.
-    pub metadata: Metadata,
-    /// How many tags there are; `None` when the answer does not say.
-    pub tag_count: Option<u32>,
-    /// What the store keeps about the bytes.
-    pub checksums: StoredChecksums,
-    /// Whether the ETag cannot be an MD5 because of how the object is encrypted.
-    pub etag_is_opaque: bool,
-    /// The version's id, where the store keeps versions.
-    pub version_id: Option<String>,
-}
-
-macro_rules! head {
-    ($output:expr, $size:expr) => {{
-        let output = $output;
-        let headers = [
-            ("cache-control", &output.cache_control),
-            ("content-disposition", &output.content_disposition),
-            ("content-encoding", &output.content_encoding),
-            ("content-language", &output.content_language),
-            ("content-type", &output.content_type),
-            ("expires", &output.expires_string),
-            ("website-redirect-location", &output.website_redirect_location),
-        ];
-        // A composite checksum (`value-N`) is one over the parts' checksums: it says nothing that we could compute.
-        let full = |checksum: &Option<String>| checksum.clone().filter(|checksum| !checksum.contains('-'));
-        let count = |count: Option<i32>| count.and_then(|count| u32::try_from(count).ok());
-        let encryption = output.server_side_encryption.as_ref().map(|encryption| encryption.as_str());
-        Head {
-            size: $size,
-            etag: output.e_tag.as_deref().unwrap_or_default().trim_matches('"').to_owned(),
-            last_modified: output.last_modified.and_then(|time| Timestamp::from_nanosecond(time.as_nanos()).ok()),
-            metadata: Metadata {
-                headers: headers
-                    .into_iter()
-                    .filter_map(|(name, value)| Some((name, value.clone().filter(|value| !value.is_empty())?)))
-                    .collect(),
-                user: output.metadata.clone().unwrap_or_default().into_iter().collect(),
-                storage_class: output
-                    .storage_class
-                    .as_ref()
-                    .map(|class| class.as_str().to_owned())
-                    .filter(|class| class != STANDARD),
-                missing_count: count(output.missing_meta).unwrap_or(0),
-            },
-            tag_count: count(output.tag_count),
-            checksums: StoredChecksums {
-                sha256: full(&output.checksum_sha256),
-                crc64nvme: full(&output.checksum_crc64_nvme),
-            },
-            etag_is_opaque: encryption.is_some_and(|encryption| encryption.starts_with("aws:kms"))
-                || output.sse_customer_algorithm.is_some(),
-            version_id: output.version_id.clone(),
-        }
-    }};
-}
-
-impl Head {
-    /// Reads the head of a GET; `size` is that of the whole object, which a ranged answer does not carry in one place.
-    pub fn of_get(output: &GetObjectOutput, size: u64) -> Self {
-        let head: Self = head!(output, size);
-        // S3's documentation of GetObject; SeaweedFS, moto and LocalStack do the same. Silence means that there are none.
-        Self { tag_count: head.tag_count.or(Some(0)), ..head }
-    }
-
-    /// Reads the head of a HEAD.
-    pub fn of_head(output: &HeadObjectOutput) -> Self {
-        head!(output, output.content_length.and_then(|size| u64::try_from(size).ok()).unwrap_or(0))
-    }
-}
-
-/// Asks for the head of `key`, or of one of its versions, stored checksums included.
-pub async fn head(store: &Store, key: &Key, version_id: Option<&str>, errand: &Errand) -> Result<Head, Error> {
-    let full_key = store.full_key(key)?;
-    let output = store
-        .call("HeadObject", Some(key), errand, || {
-            let request = store.client().head_object().bucket(store.bucket()).key(&full_key);
-            request.set_version_id(version_id.map(ToOwned::to_owned)).customize().mutate_request(with_checksums).send()
-        })
-        .await?;
-    let head = Head::of_head(&output);
-    let tag_count = head.tag_count.or(store.tells_tags_with_head(head.tag_count.is_some()).then_some(0));
-    Ok(Head { tag_count, ..head })
-}
-
-/// The same where the head must name an ETag. A HEAD has no body to tell an error by: an answer of 200 without an ETag, from a store that
-/// gives them, is not about the object, and is asked for again.
-pub async fn sure_head(store: &Store, key: &Key, version_id: Option<&str>, errand: &Errand) -> Result<Head, Error> {
-    for _ in 0..HEAD_ATTEMPTS {
-        let head = head(store, key, version_id, errand).await?;
-        if !head.etag.is_empty() {
-            return Ok(head);
-        }
-    }
-    Err(Error::Body { place: store.place(), key: key.clone(), what: "its head names no ETag".into() })
-}
-
-/// The head of what `store` lists as `entry`.
-pub async fn head_of(store: &Store, entry: &Entry, errand: &Errand) -> Result<Head, Error> {
-    if entry.etag.is_empty() {
-        head(store, &entry.key, entry.version_id(), errand).await
-    } else {
-        sure_head(store, &entry.key, entry.version_id(), errand).await
-    }
-}
-
-/// Asks for stored checksums without asking the SDK to check them.
-pub fn with_checksums(request: &mut HttpRequest) {
-    request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
-}
 
 /// The tags of `entry`; does not ask when `tag_count` says that there are none.
 pub async fn tags(store: &Store, entry: &Entry, tag_count: Option<u32>, errand: &Errand) -> Result<Tags, Error> {
@@ -211,49 +86,44 @@ fn tagging(tags: &Tags) -> Option<String> {
     (!pairs.is_empty()).then(|| pairs.join("&"))
 }
 
-macro_rules! apply {
-    ($builder:expr, $metadata:expr, $tags:expr) => {{
-        let metadata = $metadata;
-        let header = |name: &str| metadata.headers.get(name).cloned();
-        let user = (!metadata.user.is_empty()).then(|| metadata.user.clone().into_iter().collect());
-        $builder
-            .set_cache_control(header("cache-control"))
-            .set_content_disposition(header("content-disposition"))
-            .set_content_encoding(header("content-encoding"))
-            .set_content_language(header("content-language"))
-            .set_content_type(header("content-type"))
-            .set_website_redirect_location(header("website-redirect-location"))
-            .set_metadata(user)
-            .set_storage_class(metadata.storage_class.as_deref().map(StorageClass::from))
-            .set_tagging(tagging($tags))
-    }};
-}
-
 impl Metadata {
-    /// Puts everything but `Expires` on a PUT; see [`Self::expires`].
-    pub fn apply_to_put(&self, request: PutObjectFluentBuilder, tags: &Tags) -> PutObjectFluentBuilder {
-        apply!(request, self, tags)
-    }
-
-    /// Puts everything but `Expires` on the beginning of a multipart upload; see [`Self::expires`].
-    pub fn apply_to_multipart(
-        &self,
-        request: CreateMultipartUploadFluentBuilder,
-        tags: &Tags,
-    ) -> CreateMultipartUploadFluentBuilder {
-        apply!(request, self, tags)
-    }
-
-    /// What puts `Expires` on a request that is about to be signed: as the text that it is, because the SDK's own setter
-    /// takes nothing but well-formed dates, and objects in the wild hold others.
-    pub fn expires(&self) -> impl Fn(&mut HttpRequest) + Send + Sync + 'static + use<> {
-        let expires = self.headers.get("expires").cloned();
-        move |request| {
-            if let Some(expires) = expires.clone() {
-                // A value that is no header value cannot have come out of one.
-                let _ = request.headers_mut().try_insert("expires", expires);
+    /// Reads what `headers` say. What is not UTF-8 in them cannot be signed and so not be carried; it counts as missing.
+    pub fn of(headers: &Headers) -> Self {
+        let mut metadata = Self {
+            missing_count: headers.get("x-amz-missing-meta").and_then(|count| count.parse().ok()).unwrap_or(0),
+            storage_class: headers.get(STORAGE_CLASS).filter(|class| *class != STANDARD).map(ToOwned::to_owned),
+            ..Self::default()
+        };
+        for (name, value) in headers.iter_bytes() {
+            let system = SYSTEM.iter().find(|(_, header)| *header == name);
+            let user = name.strip_prefix(USER);
+            if system.is_none() && user.is_none() {
+                continue;
+            }
+            let Ok(value) = std::str::from_utf8(value) else {
+                metadata.missing_count += 1;
+                continue;
+            };
+            if let Some((name, _)) = system.filter(|_| !value.is_empty()) {
+                append(metadata.headers.entry(name), value);
+            }
+            if let Some(name) = user {
+                append(metadata.user.entry(name.to_owned()), value);
             }
         }
+        metadata
+    }
+
+    /// The headers that carry all this and `tags` to where an object is written.
+    pub fn headers(&self, tags: &Tags) -> Vec<Header> {
+        let system = self.headers.iter().filter_map(|(name, value)| {
+            let (_, header) = SYSTEM.iter().find(|(known, _)| known == name)?;
+            Some((Cow::Borrowed(*header), value.clone()))
+        });
+        let user = self.user.iter().map(|(name, value)| (Cow::Owned(format!("{USER}{name}")), value.clone()));
+        let class = self.storage_class.iter().map(|class| (Cow::Borrowed(STORAGE_CLASS), class.clone()));
+        let tagging = tagging(tags).into_iter().map(|tags| (Cow::Borrowed("x-amz-tagging"), tags));
+        system.chain(user).chain(class).chain(tagging).collect()
     }
 
     /// Whether there is nothing but a content type.
@@ -323,6 +193,17 @@ pub fn shape(text: &str) -> (Option<u32>, bool, u128) {
     (text.len().checked_ilog2(), text.contains("  "), text.chars().fold(0, |bits, character| bits | bit(character)))
 }
 
+/// Adds what one header says to what those of the same name said: they are one list ("Field Lines and Combined Field Value", RFC 9110).
+fn append<K: Ord>(entry: btree_map::Entry<'_, K, String>, value: &str) {
+    match entry {
+        btree_map::Entry::Vacant(vacant) => drop(vacant.insert(value.to_owned())),
+        btree_map::Entry::Occupied(mut occupied) => {
+            occupied.get_mut().push(',');
+            occupied.get_mut().push_str(value);
+        }
+    }
+}
+
 /// The value of a header as it is compared: Ceph's gateway (20) writes `gzip, br` for `gzip,br`, which is the same list.
 fn without_padding(name: &str, value: &str) -> String {
     match name {
@@ -379,15 +260,49 @@ mod tests {
         assert!(tight.differences(&wide).is_empty());
     }
 
-    /// The integration suite's server takes only dates; S3 itself takes anything.
+    fn received(headers: &[(&'static str, &'static [u8])]) -> Metadata {
+        let mut answer = http::HeaderMap::new();
+        for (name, value) in headers {
+            answer.append(*name, http::HeaderValue::from_bytes(value).unwrap());
+        }
+        Metadata::of(&Headers::try_from(answer).unwrap())
+    }
+
+    /// An expiry that is no date is one of the things that S3 takes and keeps.
     #[test]
-    fn an_expiry_that_is_no_date_goes_out_as_it_is() {
-        let mut request = HttpRequest::empty();
-        metadata(&[("expires", "0")], &[]).expires()(&mut request);
-        assert_eq!(request.headers().get("expires"), Some("0"));
-        let mut request = HttpRequest::empty();
-        metadata(&[], &[]).expires()(&mut request);
-        assert_eq!(request.headers().get("expires"), None);
+    fn what_was_received_is_what_is_sent() {
+        let metadata = received(&[
+            ("content-type", b"text/csv"),
+            ("expires", b"0"),
+            ("x-amz-website-redirect-location", b"/there"),
+            ("x-amz-storage-class", b"STANDARD_IA"),
+            ("x-amz-meta-owner", b"alice"),
+            ("x-amz-meta-owner", b"bob"),
+            ("x-amz-meta-empty", b""),
+            ("x-amz-meta-name", "Zoë".as_bytes()),
+            ("cache-control", b""),
+            ("date", b"Sun, 22 Nov 2026 08:00:00 GMT"),
+        ]);
+        let sent: BTreeMap<_, _> = metadata.headers(&[("a".into(), "b c".into())].into()).into_iter().collect();
+        let expected = [
+            ("content-type", "text/csv"),
+            ("expires", "0"),
+            ("x-amz-meta-empty", ""),
+            ("x-amz-meta-name", "Zoë"),
+            ("x-amz-meta-owner", "alice,bob"),
+            ("x-amz-storage-class", "STANDARD_IA"),
+            ("x-amz-tagging", "a=b%20c"),
+            ("x-amz-website-redirect-location", "/there"),
+        ];
+        assert_eq!(sent, expected.map(|(name, value)| (name.into(), value.to_owned())).into());
+        assert_eq!(metadata.missing_count, 0);
+    }
+
+    #[test]
+    fn what_is_not_text_is_counted_and_not_lost_in_silence() {
+        let metadata =
+            received(&[("x-amz-meta-name", b"Zo\xeb"), ("content-disposition", b"\xff"), ("x-amz-missing-meta", b"1")]);
+        assert_eq!((metadata.missing_count, metadata.user.len(), metadata.headers.len()), (3, 0, 0));
     }
 
     #[test]

@@ -6,11 +6,14 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use aws_sdk_s3::primitives::ByteStream;
+use common::aws::ObjectRequest;
+
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::head::Head;
 use crate::key::Key;
 use crate::listing::Entry;
-use crate::metadata::{Head, with_checksums};
 use crate::store::Store;
 
 /// A body that gives nothing for so long is given up and asked for again.
@@ -91,28 +94,24 @@ impl Reader<'_> {
         // Held until the body has come: what counts is what the store is busy with.
         let _slot = store.limits().begin().await;
         let is_whole = self.offset == 0 && self.range.end == wanted.size;
-        let request = store
-            .client()
-            .get_object()
-            .bucket(store.bucket())
-            .key(full_key)
-            .set_version_id(wanted.version_id.map(ToOwned::to_owned))
-            .set_range((!is_whole).then(|| format!("bytes={}-{}", self.offset, self.range.end - 1)))
-            .set_if_match((!wanted.etag.is_empty()).then(|| format!("\"{}\"", wanted.etag)))
-            .customize();
-        let request = if is_whole { request.mutate_request(with_checksums) } else { request };
-        let output = store.call_once("GetObject", Some(wanted.key), request.send()).await?;
-        let head = Head::of_get(&output, wanted.size);
+        let request = ObjectRequest::get(&full_key)
+            .query("versionId", wanted.version_id)
+            .header("range", (!is_whole).then(|| format!("bytes={}-{}", self.offset, self.range.end - 1)))
+            .header("if-match", (!wanted.etag.is_empty()).then(|| format!("\"{}\"", wanted.etag)))
+            .header("x-amz-checksum-mode", is_whole.then_some("ENABLED"));
+        let answer = store.call_once("GetObject", Some(wanted.key), store.objects().send(request)).await?;
+        let head = Head::of_get(answer.headers(), wanted.size);
         if !wanted.etag.is_empty() && !head.etag.is_empty() && head.etag != wanted.etag {
             return Err(wanted.changed(store, "its ETag is another one, and the store ignored If-Match"));
         }
-        let extent = self.check_extent(output.content_length, output.content_range.as_deref(), is_whole);
+        let header = |name| answer.headers().get(name);
+        let extent = self.check_extent(header("content-length"), header("content-range"), is_whole);
         if extent.is_err() && !wanted.etag.is_empty() && head.etag.is_empty() {
             return Err(wanted.broken(store, "the answer is not about the object: another length, and no ETag"));
         }
         extent?;
         self.head.get_or_insert(head);
-        let mut body = output.body;
+        let mut body = ByteStream::new(answer.into_body());
         loop {
             match tokio::time::timeout(IDLE_TIMEOUT, body.next()).await {
                 Err(_) => return Err(wanted.broken(store, format!("nothing came for {} s", IDLE_TIMEOUT.as_secs()))),
@@ -134,7 +133,7 @@ impl Reader<'_> {
     }
 
     /// Whether the answer is about the bytes that were asked for.
-    fn check_extent(&self, length: Option<i64>, content_range: Option<&str>, is_whole: bool) -> Result<(), Error> {
+    fn check_extent(&self, length: Option<&str>, content_range: Option<&str>, is_whole: bool) -> Result<(), Error> {
         let (store, wanted) = (self.store, self.wanted);
         let expected = format!("bytes {}-{}/{}", self.offset, self.range.end.saturating_sub(1), wanted.size);
         match content_range {
@@ -142,7 +141,7 @@ impl Reader<'_> {
                 Err(wanted.broken(store, format!("asked for `{expected}`, the answer is about `{actual}`")))
             }
             None if !is_whole => Err(wanted.broken(store, "the store ignored the range that was asked for")),
-            _ if is_whole && length.is_some_and(|length| u64::try_from(length) != Ok(wanted.size)) => {
+            _ if is_whole && length.is_some_and(|length| length.parse() != Ok(wanted.size)) => {
                 Err(wanted.changed(store, "its size is another one"))
             }
             _ => Ok(()),

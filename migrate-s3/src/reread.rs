@@ -8,8 +8,8 @@ use crate::copy::{Proved, Route, damaged};
 use crate::digest::{ContentHasher, EtagPlan, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::head::{self, Head};
 use crate::key::Key;
-use crate::metadata::{self, Head};
 use crate::read::{Wanted, read};
 
 /// Reads the target's object back and compares it with what was read from the source. Returns what its head says.
@@ -20,7 +20,7 @@ pub async fn reread(route: &Route, key: &Key, size: u64, proved: &mut Proved, er
     let (sha256, head) = match hash_back(route, key, size, &etag, proved, errand).await {
         // Some stores name another ETag in the answer to a completion than ever after; what counts is the content.
         Err(Error::Changed { .. }) => {
-            let head = metadata::sure_head(&route.target, key, proved.target_version_id.as_deref(), errand).await?;
+            let head = head::sure(&route.target, key, proved.target_version_id.as_deref(), errand).await?;
             proved.target_etag = head.etag;
             match hash_back(route, key, size, &proved.target_etag, proved, errand).await {
                 Err(Error::Changed { what, .. }) => return Err(other(&format!(": {what}"))),

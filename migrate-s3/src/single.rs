@@ -2,6 +2,7 @@
 //! validates. The leave to hold its bytes is taken before the download starts. Called by `copy`.
 
 use bytes::{Bytes, BytesMut};
+use common::aws::ObjectRequest;
 use common::finding::{Finding, ProofLevel};
 
 use crate::arrived;
@@ -10,9 +11,10 @@ use crate::digest::{self, ContentDigest, ContentHasher, EtagKind, EtagPlan, Sha}
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::etags::{self, Judgement};
+use crate::head::{self, CRC64NVME, Head};
 use crate::key::Key;
 use crate::listing::Entry;
-use crate::metadata::{self, Head, Metadata, Tags};
+use crate::metadata::{Metadata, Tags};
 use crate::read::{Wanted, read};
 
 /// Copies the small object that the source lists as `entry`; see [`crate::copy::copy`].
@@ -154,27 +156,22 @@ impl Upload<'_> {
         let md5 = self.content_md5.clone().or_else(own_md5);
         // Sent again, the same bytes would contradict the source's word again.
         let is_final = |error: &Error| self.content_md5.is_some() && error.is_bad_digest();
-        let output = target
+        let answer = target
             .send("PutObject", self.key, errand, (&self.body, is_final), |body| {
-                let request = target
-                    .client()
-                    .put_object()
-                    .bucket(target.bucket())
-                    .key(&full_key)
-                    .body(body)
-                    .set_checksum_crc64_nvme(checksums.then(|| self.crc64nvme.clone()))
-                    .set_content_md5(md5.clone())
-                    .set_if_none_match(is_conditional.then(|| "*".to_owned()));
-                // The signed checksum header covers the body; signing it again would hash it a second time.
-                let request = self.metadata.apply_to_put(request, self.tags).customize().disable_payload_signing();
-                request.mutate_request(self.metadata.expires()).send()
+                let request = ObjectRequest::put(&full_key, body)
+                    .headers(self.metadata.headers(self.tags))
+                    .header(CRC64NVME, checksums.then(|| self.crc64nvme.clone()))
+                    .header("content-md5", md5.clone())
+                    .header("if-none-match", is_conditional.then_some("*"));
+                target.objects().write(request)
             })
             .await?;
-        let stored = output.checksum_crc64_nvme.filter(|stored| *stored == self.crc64nvme);
+        let header = |name| answer.headers().get(name);
+        let stored = header(CRC64NVME).filter(|stored| *stored == self.crc64nvme);
         Ok(Put {
             is_ours: true,
-            etag: output.e_tag.unwrap_or_default().trim_matches('"').to_owned(),
-            version_id: output.version_id,
+            etag: header("etag").unwrap_or_default().trim_matches('"').to_owned(),
+            version_id: header("x-amz-version-id").map(ToOwned::to_owned),
             checksum: stored.map(|stored| format!("crc64nvme:{stored}")),
         })
     }
@@ -191,7 +188,7 @@ impl Upload<'_> {
     /// The key was empty when it was listed and is taken now: by our own attempt whose answer was lost, if the content
     /// says so.
     async fn confirm(&self, route: &Route, errand: &Errand) -> Result<Put, Error> {
-        let head = metadata::sure_head(&route.target, self.key, None, errand).await?;
+        let head = head::sure(&route.target, self.key, None, errand).await?;
         let occupied = || Error::Occupied { place: route.target.place(), key: self.key.clone() };
         let (etag, version_id) = (head.etag, head.version_id);
         match head.checksums.crc64nvme {

@@ -9,15 +9,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{ConfigBag, Intercept, ResponseChecksumValidation, RuntimeComponents};
-use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::put_object::PutObjectOutput;
-use aws_sdk_s3::operation::upload_part::UploadPartOutput;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::SdkBody;
 use bytes::Bytes;
-use common::aws::{FailureKind, RequestFailure, SideOptions};
+use common::aws::{BucketClient, FailureKind, RequestFailure, SideOptions};
 use common::location::BucketUrl;
 use common::settings::SettingError;
 
@@ -69,6 +68,7 @@ pub struct Store {
 struct Inner {
     side: Side,
     client: Client,
+    objects: BucketClient,
     url: BucketUrl,
     options: SideOptions,
     owner: Option<String>,
@@ -103,12 +103,13 @@ impl Store {
             None => config,
         };
         let client = Client::from_conf(config.build());
+        let objects = BucketClient::new(&options, &url.bucket, owner.clone()).await?;
         // S3 itself does: the documentation of HeadObject, `x-amz-tagging-count`. Of others one cannot know: LocalStack tells it
         // with a GET only.
         let told_tags_with_head = AtomicBool::new(options.endpoint_url.is_none());
-        let inner =
-            Arc::new(Inner { side, client, url, options, owner, dialect: OnceLock::new(), told_tags_with_head });
-        Ok(Self { inner, limits: Limits::none() })
+        let dialect = OnceLock::new();
+        let inner = Inner { side, client, objects, url, options, owner, dialect, told_tags_with_head };
+        Ok(Self { inner: Arc::new(inner), limits: Limits::none() })
     }
 
     /// The same with these limits.
@@ -216,6 +217,11 @@ impl Store {
         &self.inner.client
     }
 
+    /// The same for what is asked of thousands of objects a second, and what needs its headers as they are.
+    pub fn objects(&self) -> &BucketClient {
+        &self.inner.objects
+    }
+
     /// Makes the request that `send` builds and sends, again while it fails with a transient error.
     pub async fn call<T, E, F>(
         &self,
@@ -225,8 +231,8 @@ impl Store {
         send: impl Fn() -> F,
     ) -> Result<T, Error>
     where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        F: Future<Output = Result<T, SdkError<E>>>,
+        E: Into<RequestFailure>,
+        F: Future<Output = Result<T, E>>,
     {
         let mut attempts = 1;
         loop {
@@ -245,25 +251,23 @@ impl Store {
 
     /// The same for a request that carries `body`, which `send` is given in a form that is watched: it may take as long as
     /// it moves, and is given up when it does not. An error that `is_final` is not tried again whatever it is.
-    pub async fn send<T, E, F>(
+    pub async fn send<F>(
         &self,
         operation: &'static str,
         key: &Key,
         errand: &Errand,
         (body, is_final): (&Bytes, impl Fn(&Error) -> bool),
-        send: impl Fn(ByteStream) -> F,
-    ) -> Result<T, Error>
+        send: impl Fn(SdkBody) -> F,
+    ) -> Result<HttpResponse, Error>
     where
-        T: Named,
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        F: Future<Output = Result<T, SdkError<E>>>,
+        F: Future<Output = Result<HttpResponse, RequestFailure>>,
     {
         let mut attempts = 1;
         loop {
             let slot = self.limits.begin().await;
             let (body, watch) = upload::watched(body.clone());
             let answer = tokio::select! {
-                answer = send(body) => answer.map_err(|error| RequestFailure::new(&error)).and_then(named),
+                answer = send(body) => answer,
                 stalled = watch.stalled() => Err(timeout(stalled)),
             };
             drop(slot);
@@ -280,15 +284,15 @@ impl Store {
         &self,
         operation: &'static str,
         key: Option<&Key>,
-        answer: impl Future<Output = Result<T, SdkError<E>>>,
+        answer: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Error>
     where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
+        E: Into<RequestFailure>,
     {
         let limit = if operation == COMPLETION { COMPLETION_TIMEOUT } else { ANSWER_TIMEOUT };
         let failure = match tokio::time::timeout(limit, answer).await {
             Ok(Ok(output)) => return Ok(output),
-            Ok(Err(error)) => RequestFailure::new(&error),
+            Ok(Err(error)) => error.into(),
             Err(_) => timeout(format!("no answer within {} s", limit.as_secs())),
         };
         Err(self.failed(operation, key, failure))
@@ -325,34 +329,6 @@ impl Intercept for ExpectedOwner {
         context.request_mut().headers_mut().try_insert("x-amz-expected-bucket-owner", self.0.clone())?;
         Ok(())
     }
-}
-
-/// An answer to something that was written: it names what is there now.
-pub trait Named {
-    /// Its ETag.
-    fn etag(&self) -> Option<&str>;
-}
-
-impl Named for PutObjectOutput {
-    fn etag(&self) -> Option<&str> {
-        self.e_tag()
-    }
-}
-
-impl Named for UploadPartOutput {
-    fn etag(&self) -> Option<&str> {
-        self.e_tag()
-    }
-}
-
-/// The SDK does not read what comes with the 200 of these; an error in it, or a proxy's page, shows by the ETag that lacks.
-fn named<T: Named>(output: T) -> Result<T, RequestFailure> {
-    if output.etag().is_some_and(|etag| !etag.is_empty()) {
-        return Ok(output);
-    }
-    let message = "the service agreed, and its answer names no ETag".into();
-    let (kind, status) = (FailureKind::Server, Some(200));
-    Err(RequestFailure { kind, code: None, status, message, request_id: None, region: None })
 }
 
 fn timeout(message: String) -> RequestFailure {

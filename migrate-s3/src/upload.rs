@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use aws_sdk_s3::primitives::SdkBody;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
@@ -28,10 +28,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// `bytes` as a body, and the watch over it.
-pub fn watched(bytes: Bytes) -> (ByteStream, Watch) {
+pub fn watched(bytes: Bytes) -> (SdkBody, Watch) {
     let left_bytes = Arc::new(AtomicU64::new(bytes.len() as u64));
     let body = Watched { bytes, left_bytes: Arc::clone(&left_bytes) };
-    (ByteStream::new(SdkBody::from_body_1_x(body)), Watch { left_bytes })
+    (SdkBody::from_body_1_x(body), Watch { left_bytes })
 }
 
 /// See [`watched`].
@@ -121,6 +121,7 @@ mod tests {
     async fn the_pieces_are_the_whole() {
         let bytes = Bytes::from((0..=255).cycle().take(200_000).collect::<Vec<u8>>());
         let (body, watch) = watched(bytes.clone());
+        let body = aws_sdk_s3::primitives::ByteStream::new(body);
         assert_eq!(body.collect().await.unwrap().into_bytes(), bytes);
         assert_eq!(watch.left_bytes.load(Ordering::Relaxed), 0);
     }

@@ -2,14 +2,14 @@
 //!
 //! Stores that keep objects in a tree of folders list `a/b` before `a-b`, because they sort names within a folder, while
 //! bytes say the opposite: `-` comes before `/`. Such a store is listed one folder at a time; a folder waits until all
-//! names that come before its `/` have been given out. What waits is bounded by the nesting of names within names.
+//! names that come before its `/` have been given out. What waits is bounded by the nesting of names within names. Small folders
+//! would each cost the time of an answer, so those that come next are asked for together.
 //! Called by `listing`.
 
-use std::collections::BTreeSet;
-use std::iter::Peekable;
-use std::vec::IntoIter;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use aws_sdk_s3::types::EncodingType;
+use futures::future::try_join_all;
 use tokio::sync::mpsc;
 
 use crate::errand::Errand;
@@ -21,13 +21,24 @@ use crate::store::Store;
 /// Entries given out at a time.
 const BATCH: usize = 1000;
 
+/// Folders asked for at the same time.
+const FOLDERS_TOGETHER: usize = 8;
+
+/// Items of folders whose turn has not come, beyond which no more are asked for.
+const ITEMS_AHEAD_MAX: usize = 8_000;
+
 /// A walk under way: entries in byte order, on their way out.
 pub(crate) struct Walk<'a> {
     store: &'a Store,
     errand: &'a Errand,
     sender: &'a mpsc::Sender<Vec<Entry>>,
     batch: Vec<Entry>,
+    /// First pages of folders whose turn has not come.
+    ahead: HashMap<Key, Page>,
 }
+
+/// What a page lists, and where the next one begins.
+type Page = (Vec<Item>, Option<String>);
 
 /// What a folder holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +69,7 @@ impl Item {
 impl<'a> Walk<'a> {
     /// A walk through `store` that gives its entries to `sender`.
     pub(crate) fn new(store: &'a Store, errand: &'a Errand, sender: &'a mpsc::Sender<Vec<Entry>>) -> Self {
-        Self { store, errand, sender, batch: Vec::new() }
+        Self { store, errand, sender, batch: Vec::new(), ahead: HashMap::new() }
     }
 
     /// Walks through everything. Returns early when nobody takes the entries any more.
@@ -68,7 +79,10 @@ impl<'a> Walk<'a> {
         while let Some(level) = path.last_mut() {
             match level.listed() {
                 Some(Item::Object(entry)) => self.put(entry).await,
-                Some(Item::Folder(folder)) => path.push(Level::new(folder)),
+                Some(Item::Folder(folder)) => {
+                    let page = self.first_page(&folder, level).await?;
+                    path.push(Level::begun(folder, page));
+                }
                 None if self.sender.is_closed() => return Ok(()),
                 None if level.is_whole => drop(path.pop()),
                 None => level.list(self.store, self.errand).await?,
@@ -76,6 +90,21 @@ impl<'a> Walk<'a> {
         }
         self.give_out().await;
         Ok(())
+    }
+
+    /// The first page of `folder`, and on the way those of the folders that come next on its own `level`.
+    async fn first_page(&mut self, folder: &Key, level: &Level) -> Result<Page, Error> {
+        if let Some(page) = self.ahead.remove(folder) {
+            return Ok(page);
+        }
+        let waiting: usize = self.ahead.values().map(|(items, _)| items.len()).sum();
+        let beside = if waiting < ITEMS_AHEAD_MAX { FOLDERS_TOGETHER - 1 } else { 0 };
+        let folders: Vec<&Key> = std::iter::once(folder).chain(level.folders_to_come().take(beside)).collect();
+        let fetches = folders.iter().map(|folder| fetch(self.store, folder, None, self.errand));
+        let mut pages = try_join_all(fetches).await?.into_iter();
+        let page = pages.next().unwrap_or_default();
+        self.ahead.extend(folders.into_iter().skip(1).cloned().zip(pages));
+        Ok(page)
     }
 
     async fn put(&mut self, entry: Entry) {
@@ -98,7 +127,7 @@ impl<'a> Walk<'a> {
 struct Level {
     folder: Key,
     /// What is left of the page in hand.
-    items: Peekable<IntoIter<Item>>,
+    items: VecDeque<Item>,
     /// Where the next page begins; `None` at the first one.
     token: Option<String>,
     /// Whether there are no more pages.
@@ -109,21 +138,40 @@ struct Level {
 
 impl Level {
     fn new(folder: Key) -> Self {
-        let items = Vec::new().into_iter().peekable();
-        Self { folder, items, token: None, is_whole: false, waiting: BTreeSet::new() }
+        Self { folder, items: VecDeque::new(), token: None, is_whole: false, waiting: BTreeSet::new() }
+    }
+
+    /// The folder with its first page in hand.
+    fn begun(folder: Key, page: Page) -> Self {
+        let mut level = Self::new(folder);
+        level.take(page);
+        level
     }
 
     async fn list(&mut self, store: &Store, errand: &Errand) -> Result<(), Error> {
-        let (items, next) = fetch(store, &self.folder, self.token.take(), errand).await?;
-        (self.items, self.is_whole, self.token) = (items.into_iter().peekable(), next.is_none(), next);
+        let page = fetch(store, &self.folder, self.token.take(), errand).await?;
+        self.take(page);
         Ok(())
+    }
+
+    fn take(&mut self, (items, next): Page) {
+        (self.items, self.is_whole, self.token) = (items.into(), next.is_none(), next);
+    }
+
+    /// Folders of this level whose turn is still to come, about in that order.
+    fn folders_to_come(&self) -> impl Iterator<Item = &Key> {
+        let listed = self.items.iter().filter_map(|item| match item {
+            Item::Folder(folder) => Some(folder),
+            Item::Object(_) => None,
+        });
+        self.waiting.iter().chain(listed)
     }
 
     /// The next in byte order of what is listed: an object, or a folder whose turn it is. `None` when there is no more, or
     /// more has to be listed first.
     fn listed(&mut self) -> Option<Item> {
         loop {
-            let is_due = match (self.waiting.first(), self.items.peek()) {
+            let is_due = match (self.waiting.first(), self.items.front()) {
                 (Some(first), Some(next)) => first < next.key(),
                 (Some(_), None) => self.is_whole,
                 (None, _) => false,
@@ -131,7 +179,7 @@ impl Level {
             if is_due {
                 return self.waiting.pop_first().map(Item::Folder);
             }
-            match self.items.next()? {
+            match self.items.pop_front()? {
                 Item::Folder(folder) => drop(self.waiting.insert(folder)),
                 object @ Item::Object(_) => return Some(object),
             }
@@ -139,12 +187,7 @@ impl Level {
     }
 }
 
-async fn fetch(
-    store: &Store,
-    folder: &Key,
-    token: Option<String>,
-    errand: &Errand,
-) -> Result<(Vec<Item>, Option<String>), Error> {
+async fn fetch(store: &Store, folder: &Key, token: Option<String>, errand: &Errand) -> Result<Page, Error> {
     let prefix = store.full_prefix(folder)?;
     let output = store
         .call("ListObjectsV2", None, errand, || {
@@ -198,7 +241,7 @@ mod tests {
                     let begin: usize = level.token.take().map_or(0, |token| token.parse().unwrap());
                     let items = items(keys, level.folder.as_bytes());
                     let page: Vec<Item> = items.iter().skip(begin).take(3).cloned().collect();
-                    (level.items, level.is_whole) = (page.into_iter().peekable(), begin + 3 >= items.len());
+                    (level.items, level.is_whole) = (page.into(), begin + 3 >= items.len());
                     level.token = Some((begin + 3).to_string());
                 }
             }

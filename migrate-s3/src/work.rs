@@ -14,9 +14,9 @@ use crate::compare::{Depth, compare};
 use crate::copy::{Proved, Route, copy};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::head;
 use crate::listing::Entry;
 use crate::manifest;
-use crate::metadata;
 use crate::plan::Step;
 use crate::record::{Failure, Record};
 use crate::store::Store;
@@ -68,7 +68,7 @@ pub async fn perform(route: &Arc<Route>, step: Step, errand: &Arc<Errand>) -> Re
 
 /// Whether the source no longer has the object.
 async fn is_gone(route: &Route, entry: &Entry, errand: &Errand) -> bool {
-    let head = metadata::sure_head(&route.source, &entry.key, entry.version_id(), errand).await;
+    let head = head::sure(&route.source, &entry.key, entry.version_id(), errand).await;
     head.is_err_and(|error| error.is_not_found())
 }
 
@@ -202,7 +202,7 @@ async fn verified(route: &Route, source: Entry, target: Entry, errand: &Errand) 
 async fn listed_now(store: &Store, source: &Entry, errand: &Errand) -> Result<Entry, Error> {
     let key = &source.key;
     let changed = |what: &str| Error::Changed { place: store.place(), key: key.clone(), what: what.into() };
-    let head = metadata::sure_head(store, key, source.version_id(), errand).await;
+    let head = head::sure(store, key, source.version_id(), errand).await;
     let head = head.map_err(|error| if error.is_not_found() { changed("it was deleted") } else { error })?;
     Ok(Entry {
         key: key.clone(),

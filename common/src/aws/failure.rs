@@ -10,6 +10,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use super::document;
 use crate::error::{Class, OperatorError};
 
 /// The kinds of failure that differ in what to do about them.
@@ -168,10 +169,10 @@ impl RequestFailure {
         // A success that the SDK takes for a failure is one whose document is not the one that was asked for; some
         // services say 200 and send an error.
         let document = response.body().bytes().filter(|_| response.status().is_success() && error.code().is_none());
-        let within = |name| document.and_then(|document| text_within(document, name));
-        let code = error.code().map(str::to_owned).or_else(|| within("Code"));
-        let message = error.message().filter(|message| !message.is_empty()).map(str::to_owned);
-        let message = message.or_else(|| within("Message"));
+        let within = document.map(document::error).unwrap_or_default();
+        let code = error.code().or_else(|| within.code()).map(str::to_owned);
+        let message =
+            error.message().filter(|message| !message.is_empty()).or_else(|| within.message()).map(str::to_owned);
         let message = message.unwrap_or_else(|| words_for(status).to_owned());
         Self {
             kind: kind_of_code(code.as_deref().unwrap_or_default(), status),
@@ -243,14 +244,6 @@ fn words_for(status: u16) -> &'static str {
     }
 }
 
-/// The text of the first element `name` of an error document.
-fn text_within(document: &[u8], name: &str) -> Option<String> {
-    let document = std::str::from_utf8(document).ok().filter(|document| document.contains("<Error"))?;
-    let (_, rest) = document.split_once(&format!("<{name}>"))?;
-    let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    (!text.is_empty() && text.len() < 1_000).then(|| text.to_owned())
-}
-
 /// The kind of a failure without an answer, from what its causes are.
 fn kind_of_chain(error: &(dyn Error + 'static)) -> FailureKind {
     let mut cause = Some(error);
@@ -312,16 +305,6 @@ mod tests {
         for (code, status, kind) in cases {
             assert_eq!(kind_of_code(code, status), kind, "{code} {status}");
         }
-    }
-
-    #[test]
-    fn an_error_within_a_success_is_read() {
-        let document = b"<?xml?><Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>";
-        assert_eq!(text_within(document, "Code").as_deref(), Some("SlowDown"));
-        assert_eq!(text_within(document, "Message").as_deref(), Some("Reduce your request rate."));
-        assert_eq!(text_within(document, "Region"), None);
-        assert_eq!(text_within(b"<html><Code>x</Code>", "Code"), None);
-        assert_eq!(text_within(b"<Error><Code>x", "Code"), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn client(endpoint_url: Option<&str>, service: &str) -> Result<Shared
 
 /// The same for requests that are not the SDK's own.
 pub(super) fn connector(
-    endpoint_url: &str,
+    endpoint_url: Option<&str>,
     service: &str,
     settings: HttpConnectorSettings,
 ) -> Result<Connector, SettingError> {
@@ -41,7 +41,7 @@ pub(super) fn connector(
         .connector_settings(settings)
         .sleep_impl(aws_smithy_async::rt::sleep::TokioSleep::new())
         .pool_idle_timeout(IDLE_TIMEOUT);
-    Ok(match trust(Some(endpoint_url), service)? {
+    Ok(match trust(endpoint_url, service)? {
         None => builder.build_http(),
         Some(context) => builder.tls_provider(Provider::rustls(CryptoMode::Ring)).tls_context(context).build(),
     })

@@ -10,8 +10,8 @@ use crate::copy::{Proved, Route};
 use crate::digest::EtagKind;
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::head::{self, Head};
 use crate::listing::Entry;
-use crate::metadata::{self, Head};
 
 /// Compares two objects of the same size by what the stores keep.
 pub(super) async fn compare(route: &Route, source: &Entry, target: &Entry, errand: &Errand) -> Result<Proved, Error> {
@@ -29,8 +29,8 @@ pub(super) async fn compare(route: &Route, source: &Entry, target: &Entry, erran
         return Ok(proved);
     }
     let heads = futures::future::try_join(
-        metadata::head_of(&route.source, source, errand),
-        metadata::head_of(&route.target, target, errand),
+        head::of_entry(&route.source, source, errand),
+        head::of_entry(&route.target, target, errand),
     );
     let (ours, theirs) = heads.await?;
     let item = source.name();
@@ -77,7 +77,7 @@ fn word(ours: &Head, theirs: &Head) -> Word {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metadata::StoredChecksums;
+    use crate::head::StoredChecksums;
 
     fn head(sha256: Option<&str>, crc64nvme: Option<&str>) -> Head {
         let checksums = StoredChecksums { sha256: sha256.map(Into::into), crc64nvme: crc64nvme.map(Into::into) };

@@ -13,8 +13,9 @@ use crate::digest::{self, ContentDigest, ContentHasher, EtagPlan};
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::etags::{self, Meaning};
+use crate::head::{self, Head};
 use crate::listing::Entry;
-use crate::metadata::{self, Head, map_difference};
+use crate::metadata::{self, map_difference};
 use crate::read::{Wanted, read};
 use crate::store::Store;
 
@@ -58,7 +59,7 @@ pub async fn compare(
             (ours, Theirs { head, sha256: Some(sha256), checksum: None })
         }
         Depth::Stored | Depth::Kept => {
-            let head = metadata::head_of(&route.target, target, errand).await?;
+            let head = head::of_entry(&route.target, target, errand).await?;
             let ours = reading.await?;
             // What a store keeps without looking at it says nothing about what it holds.
             let checksum = held_against(&head, &ours).filter(|_| route.capabilities.checksums());

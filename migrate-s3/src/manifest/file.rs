@@ -15,9 +15,9 @@ use super::Place;
 use super::row::{BATCH, Column, schema};
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::head;
 use crate::key::Key;
 use crate::listing::Entry;
-use crate::metadata;
 use crate::read::{Wanted, read};
 use crate::store::{Side, Store};
 
@@ -141,7 +141,7 @@ async fn object(bucket: &str, key: &str, side: &SideOptions, errand: &Errand) ->
     let url = BucketUrl { bucket: bucket.into(), prefix: String::new() };
     let store = Store::new(Side::Target, url, side.clone()).await?;
     let key = Key::from(key);
-    let head = metadata::head(&store, &key, None, errand).await?;
+    let head = head::ask(&store, &key, None, errand).await?;
     let entry = Entry {
         key,
         size: head.size,

@@ -21,9 +21,9 @@ use jiff::Timestamp;
 use crate::copy::Route;
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::head;
 use crate::listing::{Entry, Listing, Producer};
 use crate::merge::Pair;
-use crate::metadata;
 use crate::plan::{Step, step};
 use crate::planner::Terms;
 use file::{Lines, Plan};
@@ -130,15 +130,13 @@ pub async fn resolve(route: &Route, terms: &Terms, row: Row, errand: &Errand) ->
     let source = match row {
         Row::Left(source, why) => return Ok(Step::Left { source, why }),
         Row::Described(source) => source,
-        Row::Named(source) => {
-            match metadata::sure_head(&route.source, &source.key, source.version_id(), errand).await {
-                Ok(head) => Entry { size: head.size, etag: head.etag, last_modified: head.last_modified, ..source },
-                Err(error) if error.is_not_found() => return Ok(Step::Left { source, why: GONE }),
-                Err(error) => return Err(error),
-            }
-        }
+        Row::Named(source) => match head::sure(&route.source, &source.key, source.version_id(), errand).await {
+            Ok(head) => Entry { size: head.size, etag: head.etag, last_modified: head.last_modified, ..source },
+            Err(error) if error.is_not_found() => return Ok(Step::Left { source, why: GONE }),
+            Err(error) => return Err(error),
+        },
     };
-    let pair = match metadata::sure_head(&route.target, &source.key, None, errand).await {
+    let pair = match head::sure(&route.target, &source.key, None, errand).await {
         Ok(head) => {
             let target = Entry {
                 key: source.key.clone(),

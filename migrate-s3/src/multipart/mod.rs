@@ -7,7 +7,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumType, CompletedMultipartUpload, CompletedPart};
+use common::aws::ObjectRequest;
 use common::finding::ProofLevel;
 use common::tasks::TaskSet;
 use futures::FutureExt as _;
@@ -18,10 +19,13 @@ use crate::digest::{self, ContentHasher, EtagPlan, Sha};
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::etags::{self, Judgement};
+use crate::head::{self, Head};
+use crate::key::Key;
 use crate::lenient;
 use crate::listing::Entry;
-use crate::metadata::{self, Head, Tags};
+use crate::metadata::{Header, Tags};
 use crate::sequence::Sequence;
+use crate::store::Store;
 
 mod leftovers;
 mod part;
@@ -48,7 +52,7 @@ pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: 
     if part_bytes > route.memory_bytes {
         return Err(Error::PartTooBig { key: entry.key.clone(), size: entry.size, part_bytes });
     }
-    let head = metadata::head_of(&route.source, entry, errand).await?;
+    let head = head::of_entry(&route.source, entry, errand).await?;
     let (tags, mut findings) = carried_tags(&route.source, entry, &head, errand).await?;
     findings.extend(lost_metadata(entry, &head.metadata));
     let belongings = resume::belongings(&head.metadata, &tags, part_bytes, route.capabilities.checksums());
@@ -83,6 +87,26 @@ pub async fn copy(route: &Arc<Route>, entry: &Entry, may_replace: bool, errand: 
         }
     }
     Err(damaged(&route.source, &entry.key, "what is read contradicts the checksum that the source keeps"))
+}
+
+/// Begins an upload of `key` that carries `headers`, with a CRC-64 over everything where it has `checksums`. Returns its id.
+pub async fn begin(
+    target: &Store,
+    key: &Key,
+    checksums: bool,
+    headers: &[Header],
+    errand: &Errand,
+) -> Result<String, Error> {
+    let full_key = target.full_key(key)?;
+    let call = || {
+        let request = ObjectRequest::post(&full_key)
+            .query("uploads", Some(""))
+            .headers(headers.iter().cloned())
+            .header("x-amz-checksum-algorithm", checksums.then_some("CRC64NVME"))
+            .header("x-amz-checksum-type", checksums.then_some("FULL_OBJECT"));
+        target.objects().ask(request, "UploadId")
+    };
+    target.call("CreateMultipartUpload", Some(key), errand, call).await
 }
 
 /// How the transfer of all parts ended.
@@ -133,21 +157,9 @@ impl Upload {
         let full_key = target.full_key(&entry.key)?;
         let checksums = route.capabilities.checksums();
         let retries_before = errand.retries();
-        let output = target
-            .call("CreateMultipartUpload", Some(&entry.key), errand, || {
-                let request = target
-                    .client()
-                    .create_multipart_upload()
-                    .bucket(target.bucket())
-                    .key(&full_key)
-                    .set_checksum_algorithm(checksums.then_some(ChecksumAlgorithm::Crc64Nvme))
-                    .set_checksum_type(checksums.then_some(ChecksumType::FullObject));
-                let request = head.metadata.apply_to_multipart(request, tags).customize();
-                request.mutate_request(head.metadata.expires()).send().map(lenient::created)
-            })
-            .await
-            .map_err(|error| refused(error, &head.metadata, tags))?;
-        let id = output.upload_id.unwrap_or_default();
+        let headers = head.metadata.headers(tags);
+        let begun = begin(target, &entry.key, checksums, &headers, errand).await;
+        let id = begun.map_err(|error| refused(error, &head.metadata, tags))?;
         if errand.retries() > retries_before {
             abort_doubles(route, &entry.key, &id, errand).await;
         }
@@ -333,7 +345,7 @@ impl Upload {
     }
 
     async fn confirm(&self, crc: u64, cause: Error) -> Result<Completed, Error> {
-        let head = metadata::sure_head(&self.route.target, &self.entry.key, None, &self.errand).await?;
+        let head = head::sure(&self.route.target, &self.entry.key, None, &self.errand).await?;
         let crc = digest::crc64_base64(crc);
         let agrees = head.checksums.crc64nvme.as_ref().is_none_or(|stored| *stored == crc);
         if head.size != self.entry.size || !agrees {

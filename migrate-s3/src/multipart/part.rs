@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use common::aws::ObjectRequest;
 use common::limits::BytePermit;
 
 use super::resume::Listed;
@@ -11,6 +12,7 @@ use crate::copy::Route;
 use crate::digest;
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::head::CRC64NVME;
 use crate::listing::Entry;
 use crate::read::{Wanted, read};
 use crate::sequence::Sequence;
@@ -66,23 +68,16 @@ impl Part {
         let target = &self.route.target;
         let crc = self.checksums.then(|| digest::crc64_base64(crc));
         let md5 = (!self.checksums).then(|| digest::content_md5(body));
-        let output = target
+        let answer = target
             .send("UploadPart", &self.entry.key, &self.errand, (body, |_: &Error| false), |body| {
-                target
-                    .client()
-                    .upload_part()
-                    .bucket(target.bucket())
-                    .key(&self.full_key)
-                    .upload_id(&self.upload_id)
-                    .part_number(self.number)
-                    .body(body)
-                    .set_checksum_crc64_nvme(crc.clone())
-                    .set_content_md5(md5.clone())
-                    .customize()
-                    .disable_payload_signing()
-                    .send()
+                let request = ObjectRequest::put(&self.full_key, body)
+                    .query("partNumber", Some(self.number.to_string()))
+                    .query("uploadId", Some(&self.upload_id))
+                    .header(CRC64NVME, crc.clone())
+                    .header("content-md5", md5.clone());
+                target.objects().write(request)
             })
             .await?;
-        Ok(output.e_tag.unwrap_or_default())
+        Ok(answer.headers().get("etag").unwrap_or_default().to_owned())
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{BucketVersioningStatus, ChecksumAlgorithm, ChecksumType, ExpirationStatus, LifecycleRule};
+use aws_sdk_s3::types::{BucketVersioningStatus, ExpirationStatus, LifecycleRule};
 use common::error::sentence;
 use common::report::Check;
 use common::settings::Mode;
@@ -16,7 +16,6 @@ use crate::digest;
 use crate::errand::Errand;
 use crate::error::Error;
 use crate::key::Key;
-use crate::lenient;
 use crate::multipart;
 use crate::store::Store;
 
@@ -112,20 +111,7 @@ enum Kept {
 async fn try_upload(target: &Store, checksums: bool, errand: &Errand) -> Result<Kept, Error> {
     let key = Key::from(format!("{PROBE}{}", uuid::Uuid::new_v4()).as_str());
     let full_key = target.full_key(&key)?;
-    let begun = target
-        .call("CreateMultipartUpload", Some(&key), errand, || {
-            target
-                .client()
-                .create_multipart_upload()
-                .bucket(target.bucket())
-                .key(&full_key)
-                .set_checksum_algorithm(checksums.then_some(ChecksumAlgorithm::Crc64Nvme))
-                .set_checksum_type(checksums.then_some(ChecksumType::FullObject))
-                .send()
-                .map(lenient::created)
-        })
-        .await?;
-    let id = begun.upload_id.unwrap_or_default();
+    let id = multipart::begin(target, &key, checksums, &[], errand).await?;
     let checksum = digest::crc64_base64(digest::crc64nvme(PROBE_BODY));
     let part = target
         .call("UploadPart", Some(&key), errand, || {

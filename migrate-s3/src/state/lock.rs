@@ -15,8 +15,8 @@ use common::tasks::Background;
 
 use crate::errand::Errand;
 use crate::error::Error;
+use crate::head;
 use crate::key::Key;
-use crate::metadata;
 use crate::store::Store;
 
 /// The lock's key beside the journal's segments.
@@ -127,7 +127,7 @@ async fn write(store: &Store, condition: &Condition, errand: &Errand) -> Result<
             if errand.retries() == retries_before {
                 return Ok(Written::Taken);
             }
-            match metadata::head(store, &key, None, errand).await {
+            match head::ask(store, &key, None, errand).await {
                 Ok(head) if head.etag == crate::digest::md5_hex(&content) => Ok(Written::Ours(head.etag)),
                 _ => Ok(Written::Taken),
             }
@@ -142,7 +142,7 @@ async fn abandoned(store: &Store, errand: &Errand) -> Result<Option<String>, Err
     let mut seen = None;
     let mut waited = Duration::ZERO;
     loop {
-        let etag = match metadata::head(store, &key, None, errand).await {
+        let etag = match head::ask(store, &key, None, errand).await {
             Ok(head) => head.etag,
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
