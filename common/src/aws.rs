@@ -8,9 +8,11 @@
 
 mod bucket;
 pub mod document;
+mod endpoint;
 mod failure;
 mod http;
 mod identities;
+mod skew;
 
 use std::fmt;
 use std::time::Duration;

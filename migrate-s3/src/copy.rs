@@ -206,17 +206,30 @@ pub async fn carried_tags(
     }
 }
 
-/// User metadata that the store cannot show in headers cannot be carried.
-pub fn lost_metadata(entry: &Entry, metadata: &Metadata) -> Option<Finding> {
+/// What cannot be carried because the store cannot show it in headers, or what these say makes no sense.
+pub fn lost_metadata(entry: &Entry, metadata: &Metadata) -> Vec<Finding> {
     let count = metadata.missing_count;
-    (count > 0).then(|| {
+    let missing = (count > 0).then(|| {
         let detail = format!("{count} entries cannot be read through the API and were not carried");
         Finding::new(FindingKind::Error, entry.name(), "user metadata", detail)
-    })
+    });
+    let unreadable = metadata.unreadable.iter().map(|header| {
+        let detail = "was not carried: its value is no text, or it comes twice with different ones";
+        Finding::new(FindingKind::Error, entry.name(), header, detail)
+    });
+    missing.into_iter().chain(unreadable).collect()
 }
 
 /// `error`, with a word about what the object carries where the target refuses it: not all stores say what they mind.
 pub fn refused(mut error: Error, metadata: &Metadata, tags: &Tags) -> Error {
+    // One object's metadata, and not who we are: S3 computes another signature over letters beyond ASCII.
+    if let Error::Request { failure, .. } = &mut error
+        && failure.code.as_deref() == Some("SignatureDoesNotMatch")
+        && metadata.is_beyond_ascii()
+    {
+        failure.kind = FailureKind::Other;
+        failure.message = "the object carries metadata beyond ASCII, which this store does not take as it is".into();
+    }
     if let (Error::Request { failure, .. }, Some(carried)) = (&mut error, metadata.carried(tags))
         && failure.kind == FailureKind::Other
     {

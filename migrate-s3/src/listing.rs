@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::store::Store;
 use crate::sweep::{Sweep, Swept};
-use crate::walk::Walk;
+use crate::walk::walk;
 
 /// Pages fetched ahead of their use: enough to hide a round trip, little enough to stay flat in memory.
 const PAGES_AHEAD: usize = 2;
@@ -180,7 +180,7 @@ async fn send_pages(
     errand: &Errand,
 ) -> Result<(), Error> {
     if store.lists_by_folder() {
-        Walk::new(store, errand, &sender).run().await?;
+        walk(store, errand, &sender).await?;
         end.store(true, Ordering::Release);
         return Ok(());
     }

@@ -4,7 +4,7 @@
 //! `compare`.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, btree_map};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::hash::{Hash as _, Hasher};
 
 use aws_smithy_runtime_api::http::Headers;
@@ -36,6 +36,9 @@ const SYSTEM: [(&str, &str); 7] = [
     ("website-redirect-location", "x-amz-website-redirect-location"),
 ];
 
+/// Those of them that are lists, and may come in several headers.
+const LISTS: [&str; 3] = ["cache-control", "content-encoding", "content-language"];
+
 /// A header of a request: its name in lower case, its value.
 pub type Header = (Cow<'static, str>, String);
 
@@ -50,6 +53,8 @@ pub struct Metadata {
     storage_class: Option<String>,
     /// How many of the user's own the store could not show in headers.
     pub missing_count: u32,
+    /// Headers that cannot be carried: what they say is no text, or comes twice and otherwise where there can be one only.
+    pub unreadable: BTreeSet<String>,
 }
 
 /// Tags by name.
@@ -87,30 +92,29 @@ fn tagging(tags: &Tags) -> Option<String> {
 }
 
 impl Metadata {
-    /// Reads what `headers` say. What is not UTF-8 in them cannot be signed and so not be carried; it counts as missing.
+    /// Reads what `headers` say.
     pub fn of(headers: &Headers) -> Self {
         let mut metadata = Self {
             missing_count: headers.get("x-amz-missing-meta").and_then(|count| count.parse().ok()).unwrap_or(0),
             storage_class: headers.get(STORAGE_CLASS).filter(|class| *class != STANDARD).map(ToOwned::to_owned),
             ..Self::default()
         };
-        for (name, value) in headers.iter_bytes() {
-            let system = SYSTEM.iter().find(|(_, header)| *header == name);
-            let user = name.strip_prefix(USER);
-            if system.is_none() && user.is_none() {
-                continue;
-            }
-            let Ok(value) = std::str::from_utf8(value) else {
-                metadata.missing_count += 1;
-                continue;
+        for (header, value) in headers.iter_bytes() {
+            let system = SYSTEM.iter().find(|(_, known)| *known == header).map(|(name, _)| *name);
+            let user = header.strip_prefix(USER);
+            let is_carried = match (std::str::from_utf8(value), system, user) {
+                (_, None, None) => continue,
+                (Ok(""), Some(_), _) => true,
+                (Ok(value), Some(name), _) => append(metadata.headers.entry(name), value, LISTS.contains(&name)),
+                (Ok(value), None, Some(name)) => append(metadata.user.entry(name.to_owned()), value, true),
+                // What is no text cannot be signed.
+                (Err(_), ..) => false,
             };
-            if let Some((name, _)) = system.filter(|_| !value.is_empty()) {
-                append(metadata.headers.entry(name), value);
-            }
-            if let Some(name) = user {
-                append(metadata.user.entry(name.to_owned()), value);
+            if !is_carried {
+                metadata.unreadable.insert(header.to_owned());
             }
         }
+        metadata.headers.retain(|name, _| !metadata.unreadable.contains(*name));
         metadata
     }
 
@@ -144,6 +148,11 @@ impl Metadata {
         for (name, value) in &self.user {
             (name, shape(value)).hash(hasher);
         }
+    }
+
+    /// Whether a header has letters beyond ASCII, which S3 itself does not sign as they are.
+    pub fn is_beyond_ascii(&self) -> bool {
+        self.headers.values().chain(self.user.values()).any(|value| !value.is_ascii())
     }
 
     /// In words, what an object carries that not all stores take; `None` when that is nothing.
@@ -193,15 +202,18 @@ pub fn shape(text: &str) -> (Option<u32>, bool, u128) {
     (text.len().checked_ilog2(), text.contains("  "), text.chars().fold(0, |bits, character| bits | bit(character)))
 }
 
-/// Adds what one header says to what those of the same name said: they are one list ("Field Lines and Combined Field Value", RFC 9110).
-fn append<K: Ord>(entry: btree_map::Entry<'_, K, String>, value: &str) {
+/// Adds what one header says to what those of the same name said, where they are one list ("Field Lines and Combined Field Value",
+/// RFC 9110). Returns whether that makes sense.
+fn append<K: Ord>(entry: btree_map::Entry<'_, K, String>, value: &str, is_list: bool) -> bool {
     match entry {
         btree_map::Entry::Vacant(vacant) => drop(vacant.insert(value.to_owned())),
-        btree_map::Entry::Occupied(mut occupied) => {
-            occupied.get_mut().push(',');
-            occupied.get_mut().push_str(value);
+        btree_map::Entry::Occupied(said) if !is_list => return said.get() == value,
+        btree_map::Entry::Occupied(mut said) => {
+            said.get_mut().push(',');
+            said.get_mut().push_str(value);
         }
     }
+    true
 }
 
 /// The value of a header as it is compared: Ceph's gateway (20) writes `gzip, br` for `gzip,br`, which is the same list.
@@ -299,10 +311,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_text_is_counted_and_not_lost_in_silence() {
-        let metadata =
-            received(&[("x-amz-meta-name", b"Zo\xeb"), ("content-disposition", b"\xff"), ("x-amz-missing-meta", b"1")]);
-        assert_eq!((metadata.missing_count, metadata.user.len(), metadata.headers.len()), (3, 0, 0));
+    fn what_cannot_be_carried_is_named_and_not_lost_in_silence() {
+        let metadata = received(&[
+            ("x-amz-meta-name", b"Zo\xeb"),
+            ("content-disposition", b"\xff"),
+            ("content-type", b"text/csv"),
+            ("content-type", b"text/plain"),
+            ("content-type", b"text/csv"),
+            ("expires", b"0"),
+            ("expires", b"0"),
+            ("cache-control", b"private"),
+            ("cache-control", b"no-store"),
+            ("x-amz-missing-meta", b"1"),
+        ]);
+        let unreadable: Vec<&str> = metadata.unreadable.iter().map(String::as_str).collect();
+        assert_eq!(unreadable, ["content-disposition", "content-type", "x-amz-meta-name"]);
+        let sent: Vec<String> = metadata.headers(&Tags::new()).into_iter().map(|(_, value)| value).collect();
+        assert_eq!((sent, metadata.missing_count), (vec!["private,no-store".to_owned(), "0".to_owned()], 1));
     }
 
     #[test]

@@ -7,10 +7,13 @@
 //! Called by `listing`.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
 
 use aws_sdk_s3::types::EncodingType;
-use futures::future::try_join_all;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, try_join_all};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::errand::Errand;
 use crate::error::Error;
@@ -27,14 +30,23 @@ const FOLDERS_TOGETHER: usize = 8;
 /// Items of folders whose turn has not come, beyond which no more are asked for.
 const ITEMS_AHEAD_MAX: usize = 8_000;
 
+/// A page that was asked for ahead is asked for again when its turn comes later than this: what it lists may have changed.
+const PAGE_AGE_MAX: Duration = Duration::from_secs(30);
+
+/// Walks through all of `store` and gives the entries to `sender` in byte order. Ends early when nobody takes them any more.
+pub(crate) async fn walk(store: &Store, errand: &Errand, sender: &mpsc::Sender<Vec<Entry>>) -> Result<(), Error> {
+    let fetch = |folder: Key, token: Option<String>| fetch(store, folder, token, errand).boxed();
+    Walk { fetch, sender, batch: Vec::new(), ahead: HashMap::new() }.run().await
+}
+
 /// A walk under way: entries in byte order, on their way out.
-pub(crate) struct Walk<'a> {
-    store: &'a Store,
-    errand: &'a Errand,
+struct Walk<'a, F> {
+    /// Asks for the page of a folder that begins at a token, or for its first one.
+    fetch: F,
     sender: &'a mpsc::Sender<Vec<Entry>>,
     batch: Vec<Entry>,
-    /// First pages of folders whose turn has not come.
-    ahead: HashMap<Key, Page>,
+    /// First pages of folders whose turn has not come, and when they were asked for.
+    ahead: HashMap<Key, (Instant, Page)>,
 }
 
 /// What a page lists, and where the next one begins.
@@ -66,14 +78,11 @@ impl Item {
     }
 }
 
-impl<'a> Walk<'a> {
-    /// A walk through `store` that gives its entries to `sender`.
-    pub(crate) fn new(store: &'a Store, errand: &'a Errand, sender: &'a mpsc::Sender<Vec<Entry>>) -> Self {
-        Self { store, errand, sender, batch: Vec::new(), ahead: HashMap::new() }
-    }
-
-    /// Walks through everything. Returns early when nobody takes the entries any more.
-    pub(crate) async fn run(mut self) -> Result<(), Error> {
+impl<'f, F> Walk<'_, F>
+where
+    F: Fn(Key, Option<String>) -> BoxFuture<'f, Result<Page, Error>>,
+{
+    async fn run(mut self) -> Result<(), Error> {
         // A list and no recursion: a key may have a thousand slashes, and each would take its share of the stack.
         let mut path = vec![Level::new(Key::from(""))];
         while let Some(level) = path.last_mut() {
@@ -81,11 +90,16 @@ impl<'a> Walk<'a> {
                 Some(Item::Object(entry)) => self.put(entry).await,
                 Some(Item::Folder(folder)) => {
                     let page = self.first_page(&folder, level).await?;
-                    path.push(Level::begun(folder, page));
+                    let mut inner = Level::new(folder);
+                    inner.take(page);
+                    path.push(inner);
                 }
                 None if self.sender.is_closed() => return Ok(()),
                 None if level.is_whole => drop(path.pop()),
-                None => level.list(self.store, self.errand).await?,
+                None => {
+                    let page = (self.fetch)(level.folder.clone(), level.token.take()).await?;
+                    level.take(page);
+                }
             }
         }
         self.give_out().await;
@@ -94,16 +108,19 @@ impl<'a> Walk<'a> {
 
     /// The first page of `folder`, and on the way those of the folders that come next on its own `level`.
     async fn first_page(&mut self, folder: &Key, level: &Level) -> Result<Page, Error> {
-        if let Some(page) = self.ahead.remove(folder) {
-            return Ok(page);
+        match self.ahead.remove(folder) {
+            Some((asked, page)) if asked.elapsed() < PAGE_AGE_MAX => return Ok(page),
+            _ => {}
         }
-        let waiting: usize = self.ahead.values().map(|(items, _)| items.len()).sum();
+        let waiting: usize = self.ahead.values().map(|(_, (items, _))| items.len()).sum();
         let beside = if waiting < ITEMS_AHEAD_MAX { FOLDERS_TOGETHER - 1 } else { 0 };
-        let folders: Vec<&Key> = std::iter::once(folder).chain(level.folders_to_come().take(beside)).collect();
-        let fetches = folders.iter().map(|folder| fetch(self.store, folder, None, self.errand));
-        let mut pages = try_join_all(fetches).await?.into_iter();
+        let to_come = level.folders_to_come().filter(|folder| !self.ahead.contains_key(folder));
+        let folders: Vec<Key> = std::iter::once(folder).chain(to_come.take(beside)).cloned().collect();
+        let asked = Instant::now();
+        let mut pages =
+            try_join_all(folders.iter().map(|folder| (self.fetch)(folder.clone(), None))).await?.into_iter();
         let page = pages.next().unwrap_or_default();
-        self.ahead.extend(folders.into_iter().skip(1).cloned().zip(pages));
+        self.ahead.extend(folders.into_iter().skip(1).zip(pages.map(|page| (asked, page))));
         Ok(page)
     }
 
@@ -141,19 +158,6 @@ impl Level {
         Self { folder, items: VecDeque::new(), token: None, is_whole: false, waiting: BTreeSet::new() }
     }
 
-    /// The folder with its first page in hand.
-    fn begun(folder: Key, page: Page) -> Self {
-        let mut level = Self::new(folder);
-        level.take(page);
-        level
-    }
-
-    async fn list(&mut self, store: &Store, errand: &Errand) -> Result<(), Error> {
-        let page = fetch(store, &self.folder, self.token.take(), errand).await?;
-        self.take(page);
-        Ok(())
-    }
-
     fn take(&mut self, (items, next): Page) {
         (self.items, self.is_whole, self.token) = (items.into(), next.is_none(), next);
     }
@@ -187,8 +191,8 @@ impl Level {
     }
 }
 
-async fn fetch(store: &Store, folder: &Key, token: Option<String>, errand: &Errand) -> Result<Page, Error> {
-    let prefix = store.full_prefix(folder)?;
+async fn fetch(store: &Store, folder: Key, token: Option<String>, errand: &Errand) -> Result<Page, Error> {
+    let prefix = store.full_prefix(&folder)?;
     let output = store
         .call("ListObjectsV2", None, errand, || {
             store
@@ -212,7 +216,7 @@ async fn fetch(store: &Store, folder: &Key, token: Option<String>, errand: &Erra
         let key = if encoded { Key::from_listing(&listed, store.plus_means()) } else { Key::from(listed.as_str()) };
         // What does not lie deeper could go round for ever.
         let inner =
-            key.below(store.prefix()).filter(|key| key != folder && key.as_bytes().starts_with(folder.as_bytes()));
+            key.below(store.prefix()).filter(|key| *key != folder && key.as_bytes().starts_with(folder.as_bytes()));
         let broken = || Error::ListingBroken { place: store.place(), what: "a folder outside the prefix".into() };
         items.push(Item::Folder(inner.ok_or_else(broken)?));
     }
@@ -229,24 +233,26 @@ mod tests {
 
     use super::*;
 
-    /// The walk's own order over a tree in memory, whose folders are listed on pages of three.
-    fn walk(keys: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
-        let (mut path, mut out) = (vec![Level::new(Key::from(""))], Vec::new());
-        while let Some(level) = path.last_mut() {
-            match level.listed() {
-                Some(Item::Object(entry)) => out.push(entry.key.as_bytes().to_vec()),
-                Some(Item::Folder(folder)) => path.push(Level::new(folder)),
-                None if level.is_whole => drop(path.pop()),
-                None => {
-                    let begin: usize = level.token.take().map_or(0, |token| token.parse().unwrap());
-                    let items = items(keys, level.folder.as_bytes());
-                    let page: Vec<Item> = items.iter().skip(begin).take(3).cloned().collect();
-                    (level.items, level.is_whole) = (page.into(), begin + 3 >= items.len());
-                    level.token = Some((begin + 3).to_string());
-                }
+    /// What a walk gives out over a tree in memory, whose folders are listed on pages of three.
+    fn walked(keys: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
+        let fetch = |folder: Key, token: Option<String>| {
+            let begin: usize = token.map_or(0, |token| token.parse().unwrap());
+            let items = items(keys, folder.as_bytes());
+            let page = items.iter().skip(begin).take(3).cloned().collect();
+            let next = (begin + 3 < items.len()).then(|| (begin + 3).to_string());
+            futures::future::ready(Ok((page, next))).boxed()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (sender, mut receiver) = mpsc::channel(16);
+            Walk { fetch, sender: &sender, batch: Vec::new(), ahead: HashMap::new() }.run().await.unwrap();
+            drop(sender);
+            let mut out = Vec::new();
+            while let Some(batch) = receiver.recv().await {
+                out.extend(batch.into_iter().map(|entry| entry.key.as_bytes().to_vec()));
             }
-        }
-        out
+            out
+        })
     }
 
     /// What `folder` holds, as a store that sorts names lists it.
@@ -269,15 +275,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn folders_come_out_in_byte_order(keys in proptest::collection::btree_set("[-!a/0]{1,6}", 0..40)) {
+        fn folders_come_out_in_byte_order(keys in proptest::collection::btree_set("[-!a/0b]{1,6}", 0..80)) {
             let keys: BTreeSet<Vec<u8>> = keys.into_iter().map(String::into_bytes).collect();
-            prop_assert_eq!(walk(&keys), keys.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(walked(&keys), keys.into_iter().collect::<Vec<_>>());
         }
     }
 
     #[test]
     fn folders_may_be_as_deep_as_a_key_allows() {
         let keys = BTreeSet::from(["/".repeat(1024).into_bytes(), b"a/".repeat(512)]);
-        assert_eq!(walk(&keys), keys.into_iter().collect::<Vec<_>>());
+        assert_eq!(walked(&keys), keys.into_iter().collect::<Vec<_>>());
     }
 }

@@ -5,9 +5,7 @@
 //! Called by migrate-s3.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
-use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_s3::error::{BoxError, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
@@ -20,13 +18,14 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::connection::CaptureSmithyConnection;
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings};
 use aws_smithy_runtime_api::client::identity::Identity;
-use aws_smithy_types::Document;
-use aws_smithy_types::endpoint::EndpointAuthScheme;
 use aws_smithy_types::error::ErrorMetadata;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::endpoint::endpoint;
 use super::identities::Identities;
+use super::skew::Skew;
 use super::{CONNECT_TIMEOUT, RequestFailure, SideOptions, document, http};
+use crate::error::{Class, OperatorError as _};
 use crate::settings::SettingError;
 
 /// What we call ourselves.
@@ -35,14 +34,17 @@ const USER_AGENT: &str = concat!("core-migration/", env!("CARGO_PKG_VERSION"));
 /// The type of a body that has none, as the SDK gives it.
 const CONTENT_TYPE: &str = "application/octet-stream";
 
-/// What is read of the document that comes with a refusal.
-const ERROR_BYTES_MAX: usize = 64 << 10;
+/// What is read of a document.
+const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 
 /// What RFC 3986 calls unreserved stays as it is.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The same, and the slashes of a key.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
+
+/// What can go wrong, in the SDK's words.
+type Failed = SdkError<ErrorMetadata, HttpResponse>;
 
 /// One request about one object.
 #[derive(Debug)]
@@ -112,6 +114,7 @@ pub struct BucketClient {
     scope: (String, String),
     settings: SigningSettings,
     owner: Option<String>,
+    skew: Skew,
 }
 
 impl BucketClient {
@@ -129,49 +132,59 @@ impl BucketClient {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        Ok(Self { connector, identities, url, scope, settings, owner })
+        Ok(Self { connector, identities, url, scope, settings, owner, skew: Skew::default() })
     }
 
     /// Makes `request`, once, without a limit of time. Answers with the head of a success, its body still to come; anything else is
     /// a failure.
     pub async fn send(&self, request: ObjectRequest<'_>) -> Result<HttpResponse, RequestFailure> {
-        let unsent = |error| RequestFailure::new(&SdkError::<ErrorMetadata, _>::construction_failure(error));
+        let unsent = |error| RequestFailure::new(&Failed::construction_failure(error));
         let identity = self.identities.current().await.map_err(|error| unsent(error.into()))?;
         let mut request = self.signed(request, &identity).map_err(unsent)?;
         let connection = CaptureSmithyConnection::new();
         request.add_extension(connection.clone());
         let answer = self.connector.call(request).await;
-        let mut answer =
-            answer.map_err(|error| RequestFailure::new(&SdkError::<ErrorMetadata, _>::dispatch_failure(error)))?;
+        let mut answer = answer.map_err(|error| RequestFailure::new(&Failed::dispatch_failure(error)))?;
+        self.skew.learn(answer.headers());
         if answer.status().is_success() {
             return Ok(answer);
         }
-        if answer.status().is_server_error() {
+        let (document, torn) = read(&mut answer).await;
+        let said = document::error(&document);
+        let failed = match torn {
+            // Without its document a refusal says too little to be believed.
+            Some(error) if said.code().is_none() => Failed::response_error(error, answer),
+            _ => Failed::service_error(said, answer),
+        };
+        let failure = RequestFailure::new(&failed);
+        if failure.class() == Class::Transient
+            && let Some(connection) = connection.get()
+        {
             // Behind a name there are many machines; the next attempt is to have the chance of another one.
-            if let Some(connection) = connection.get() {
-                connection.poison();
-            }
+            connection.poison();
         }
-        let said = document::error(&read(&mut answer).await);
-        Err(RequestFailure::new(&SdkError::service_error(said, answer)))
+        Err(failure)
     }
 
     /// The same for a request that writes. What was written has an ETag; a success without one is an error that comes with a 200, or
     /// a proxy's page.
     pub async fn write(&self, request: ObjectRequest<'_>) -> Result<HttpResponse, RequestFailure> {
         let mut answer = self.send(request).await?;
+        // Read to its end, so that the connection can be used again.
+        let (document, _) = read(&mut answer).await;
         if answer.headers().get("etag").is_some_and(|etag| !etag.is_empty()) {
             return Ok(answer);
         }
-        let document = read(&mut answer).await;
         Err(not_understood(answer, document))
     }
 
     /// The same for a request whose answer is a small document, of which the text under `name` is wanted.
     pub async fn ask(&self, request: ObjectRequest<'_>, name: &str) -> Result<String, RequestFailure> {
         let mut answer = self.send(request).await?;
-        let document = read(&mut answer).await;
-        document::said(&document, name).ok_or_else(|| not_understood(answer, document))
+        match read(&mut answer).await {
+            (document, None) => document::said(&document, name).ok_or_else(|| not_understood(answer, document)),
+            (_, Some(error)) => Err(RequestFailure::new(&Failed::response_error(error, answer))),
+        }
     }
 
     fn signed(&self, request: ObjectRequest<'_>, identity: &Identity) -> Result<HttpRequest, BoxError> {
@@ -200,7 +213,7 @@ impl BucketClient {
         let signable = SignableRequest::new(method, uri.as_str(), signable, payload)?;
         let (region, service) = &self.scope;
         let params = SigningParams::builder().identity(identity).region(region).name(service);
-        let params = params.time(SystemTime::now()).settings(self.settings.clone()).build()?.into();
+        let params = params.time(self.skew.now()).settings(self.settings.clone()).build()?.into();
         let (instructions, _) = sign(signable, &params)?.into_parts();
         let mut request = ::http::Request::builder().method(method).uri(&uri).header("user-agent", USER_AGENT);
         for (name, value) in &headers {
@@ -212,53 +225,24 @@ impl BucketClient {
     }
 }
 
-/// Where `bucket` is, and what region and service signatures there are for, by the SDK's own rules.
-async fn endpoint(options: &SideOptions, bucket: &str) -> Result<(String, (String, String)), SettingError> {
-    let invalid = |reason: String, how: &str| SettingError::Invalid {
-        name: format!("the bucket `{bucket}`"),
-        reason,
-        how: Some(how.into()),
-    };
-    let params = Params::builder()
-        .bucket(bucket)
-        .region(&options.region)
-        .set_endpoint(options.endpoint_url.clone())
-        .force_path_style(options.endpoint_url.is_some())
-        .build();
-    let unresolved = |error: BoxError| invalid(error.to_string(), "check its name, the region and the endpoint");
-    let params = params.map_err(|error| unresolved(error.into()))?;
-    let endpoint = ResolveEndpoint::resolve_endpoint(&DefaultResolver::new(), &params).await.map_err(unresolved)?;
-    let scheme = endpoint.auth_schemes().first();
-    if let Some(other) = scheme.map(EndpointAuthScheme::name).filter(|name| *name != "sigv4") {
-        let reason = format!("its requests are signed by `{other}`, which is not that of general purpose buckets");
-        return Err(invalid(
-            reason,
-            "copy it with the tool of its own kind; directory buckets have neither tags nor order",
-        ));
-    }
-    let word = |name: &str| scheme.and_then(|scheme| scheme.get(name)).and_then(Document::as_string);
-    let region = word("signingRegion").unwrap_or(&options.region).to_owned();
-    let service = word("signingName").unwrap_or("s3").to_owned();
-    Ok((endpoint.url().trim_end_matches('/').to_owned(), (region, service)))
-}
-
 /// The failure that a success with this `document` is.
 fn not_understood(mut answer: HttpResponse, document: Vec<u8>) -> RequestFailure {
     *answer.body_mut() = SdkBody::from(document);
-    RequestFailure::new(&SdkError::service_error(ErrorMetadata::builder().build(), answer))
+    RequestFailure::new(&Failed::service_error(ErrorMetadata::builder().build(), answer))
 }
 
-/// The beginning of a small body; as much of it as comes.
-async fn read(answer: &mut HttpResponse) -> Vec<u8> {
+/// The beginning of a small body, and what it broke off with, if it did.
+async fn read(answer: &mut HttpResponse) -> (Vec<u8>, Option<BoxError>) {
     let mut body = ByteStream::new(answer.take_body());
     let mut bytes = Vec::new();
-    while let Some(Ok(chunk)) = body.next().await {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > ERROR_BYTES_MAX {
-            break;
+    while bytes.len() < DOCUMENT_BYTES_MAX {
+        match body.next().await {
+            Some(Ok(chunk)) => bytes.extend_from_slice(&chunk),
+            Some(Err(error)) => return (bytes, Some(error.into())),
+            None => break,
         }
     }
-    bytes
+    (bytes, None)
 }
 
 #[cfg(test)]
@@ -273,7 +257,7 @@ mod tests {
             credentials: Credentials::Static {
                 access_key_id: "AKIDEXAMPLE".into(),
                 secret_access_key: crate::secret::Secret::new("hunter2"),
-                session_token: None,
+                session_token: Some(crate::secret::Secret::new("hunter3")),
             },
         }
     }
@@ -281,25 +265,6 @@ mod tests {
     async fn signed(client: &BucketClient, request: ObjectRequest<'_>) -> HttpRequest {
         let identity = client.identities.current().await.unwrap();
         client.signed(request, &identity).unwrap()
-    }
-
-    #[tokio::test]
-    async fn buckets_are_where_the_sdk_says() {
-        let url = |options: SideOptions, bucket: &'static str| async move {
-            endpoint(&options, bucket).await.map(|(url, _)| url)
-        };
-        let cases = [
-            (None, "core-prod", "https://core-prod.s3.eu-west-2.amazonaws.com"),
-            // A dot would not fit the certificate.
-            (None, "core.prod", "https://s3.eu-west-2.amazonaws.com/core.prod"),
-            (Some("http://127.0.0.1:9000"), "core-prod", "http://127.0.0.1:9000/core-prod"),
-            (Some("https://host/s3/"), "core-prod", "https://host/s3/core-prod"),
-        ];
-        for (endpoint_url, bucket, expected) in cases {
-            assert_eq!(url(options(endpoint_url), bucket).await.unwrap(), expected);
-        }
-        let error = url(options(None), "core--euw2-az1--x-s3").await.unwrap_err();
-        assert!(error.to_string().contains("sigv4-s3express"), "{error}");
     }
 
     #[tokio::test]
@@ -324,12 +289,13 @@ mod tests {
         let request = ObjectRequest::put("key", SdkBody::from("abc")).header("x-amz-meta-a", Some("b"));
         let request = signed(&client, request).await;
         let header = |name| request.headers().get(name).unwrap();
-        let signed = "SignedHeaders=content-length;content-type;host;x-amz-content-sha256;x-amz-date;x-amz-expected-bucket-owner;x-amz-meta-a,";
+        let signed = "SignedHeaders=content-length;content-type;host;x-amz-content-sha256;x-amz-date;x-amz-expected-bucket-owner;x-amz-meta-a;x-amz-security-token,";
         assert!(header("authorization").contains(signed), "{}", header("authorization"));
         assert!(header("authorization").contains("/eu-west-2/s3/aws4_request"), "{}", header("authorization"));
         assert_eq!(header("x-amz-content-sha256"), "UNSIGNED-PAYLOAD");
         assert_eq!((header("content-length"), header("x-amz-meta-a")), ("3", "b"));
         assert!(!format!("{request:?}{client:?}").contains("hunter2"));
+        assert!(!format!("{client:?}").contains("hunter3"));
     }
 
     #[tokio::test]
@@ -339,5 +305,59 @@ mod tests {
         assert_eq!(failure.kind, crate::aws::FailureKind::Other, "{failure}");
         let failure = client.send(ObjectRequest::get("a")).await.unwrap_err();
         assert_eq!(failure.kind, crate::aws::FailureKind::Unreachable, "{failure}");
+    }
+
+    /// A client of a server that gives these answers one after the other; the server counts its connections.
+    async fn answered_by(answers: Vec<&'static str>) -> (BucketClient, impl Future<Output = usize>) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = async move {
+            let (mut answers, mut connections) = (answers.into_iter().peekable(), 0);
+            while answers.peek().is_some() {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                connections += 1;
+                let mut request = [0; 4096];
+                while answers.peek().is_some() && connection.read(&mut request).await.is_ok_and(|bytes| bytes > 0) {
+                    let answer = answers.next().unwrap();
+                    connection.write_all(answer.as_bytes()).await.unwrap();
+                    if answer.contains("connection: close") {
+                        break;
+                    }
+                }
+            }
+            connections
+        };
+        (BucketClient::new(&options(Some(&url)), "bucket", None).await.unwrap(), server)
+    }
+
+    #[tokio::test]
+    async fn a_torn_refusal_is_not_believed_and_a_whole_one_is() {
+        let torn = "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 99\r\n\r\n<Error><Code>NoSuchBuck";
+        let whole = "HTTP/1.1 404 Not Found\r\ncontent-length: 40\r\n\r\n<Error><Code>NoSuchBucket</Code></Error>";
+        let (client, server) = answered_by(vec![torn, whole]).await;
+        let asked = async {
+            let failure = client.send(ObjectRequest::get("a")).await.unwrap_err();
+            assert_eq!(failure.class(), Class::Transient, "{failure}");
+            let failure = client.send(ObjectRequest::get("a")).await.unwrap_err();
+            assert_eq!((failure.code.as_deref(), failure.class()), (Some("NoSuchBucket"), Class::Permanent));
+        };
+        tokio::join!(server, asked);
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_a_request_failed_in_passing_is_not_used_again() {
+        let fine = "HTTP/1.1 200 OK\r\netag: x\r\ncontent-length: 2\r\n\r\nok";
+        let without_etag = "HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n<Error><Code>SlowDown</Code></Error>    ";
+        let busy = "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
+        let (client, server) = answered_by(vec![fine, without_etag, busy, fine]).await;
+        let write = || client.write(ObjectRequest::put("a", SdkBody::from("abc")));
+        let asked = async {
+            assert!(write().await.is_ok());
+            assert_eq!(write().await.unwrap_err().code.as_deref(), Some("SlowDown"));
+            assert_eq!(write().await.unwrap_err().status, Some(503));
+            assert!(write().await.is_ok());
+        };
+        assert_eq!(tokio::join!(server, asked).0, 2);
     }
 }

@@ -5,6 +5,9 @@
 use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_xml::decode::{Document, try_data};
 
+/// What is shown of a message.
+const MESSAGE_CHARACTERS_MAX: usize = 1_000;
+
 /// What the outermost element of an error is called.
 const ERROR: &str = "Error";
 
@@ -14,7 +17,7 @@ pub(super) fn error(document: &[u8]) -> ErrorMetadata {
     for (name, text) in children(document, |root| root == ERROR) {
         match name.as_str() {
             "Code" => error = error.code(text),
-            "Message" => error = error.message(text),
+            "Message" => error = error.message(text.chars().take(MESSAGE_CHARACTERS_MAX).collect::<String>()),
             _ => {}
         }
     }

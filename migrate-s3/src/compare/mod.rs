@@ -227,6 +227,10 @@ async fn belongings(
         let detail = format!("{missing_count} entries cannot be read through the API");
         findings.push(Finding::new(FindingKind::Unknown, &item, "user metadata", detail));
     }
+    for header in ours.metadata.unreadable.union(&theirs.metadata.unreadable) {
+        let detail = "its value is no text, or it comes twice with different ones";
+        findings.push(Finding::new(FindingKind::Unknown, &item, header, detail));
+    }
     // A number of tags is told to those who may read tags; whoever may not sees none, and preflight says so.
     let source_tags = metadata::tags(&route.source, source, ours.tag_count, errand).await;
     let target_tags = metadata::tags(&route.target, target, theirs.tag_count, errand).await;
