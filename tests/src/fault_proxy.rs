@@ -37,6 +37,7 @@ struct Shared {
     /// Once so many bytes have come from the target, no byte moves any more.
     stall_at: AtomicU64,
     forwarded: AtomicU64,
+    sent_until_stall: AtomicU64,
     accepted: AtomicU64,
 }
 
@@ -77,6 +78,7 @@ impl FaultProxy {
             left: AtomicI64::new(-1),
             stall_at: AtomicU64::new(u64::MAX),
             forwarded: AtomicU64::new(0),
+            sent_until_stall: AtomicU64::new(u64::MAX),
             accepted: AtomicU64::new(0),
         });
         let of_thread = Arc::clone(&shared);
@@ -107,6 +109,11 @@ impl FaultProxy {
     /// late it looks.
     pub fn stall_after(&self, bytes: u64) {
         self.shared.stall_at.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Stalls once so many more bytes have gone to the target.
+    pub fn stall_after_sending(&self, bytes: u64) {
+        self.shared.sent_until_stall.store(bytes, Ordering::SeqCst);
     }
 
     /// Closes every new connection at once.
@@ -201,6 +208,8 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, 
         if cuts.is_some() {
             allowed = shared.take(count);
             shared.count(allowed as u64);
+        } else {
+            shared.count_sent(allowed as u64);
         }
         if to.write_all(&chunk[..allowed]).await.is_err() {
             return;
@@ -221,6 +230,18 @@ impl Shared {
             self.mode.send_replace(Mode::Stall);
         }
         self.forwarded.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// Counts what goes on to the target.
+    fn count_sent(&self, bytes: u64) {
+        let left = self.sent_until_stall.load(Ordering::SeqCst);
+        if left == u64::MAX {
+            return;
+        }
+        self.sent_until_stall.store(left.checked_sub(bytes).unwrap_or(u64::MAX), Ordering::SeqCst);
+        if left < bytes {
+            self.mode.send_replace(Mode::Stall);
+        }
     }
 
     /// How many of `count` bytes may pass before the cut, which comes once.
