@@ -1,6 +1,8 @@
 //! Databases whose objects only look different, and differences that are easy to overlook.
 
-use super::pair::Pair;
+use tests::engines::postgres;
+
+use super::pair::{Pair, client};
 
 /// Lists of conditions within lists: what `BETWEEN`, comparisons of rows and `IN` over columns are made of.
 const CONDITIONS: &str = "a BETWEEN 1 AND 2 AND b > 0 AND (a, b) <> (3, 4) OR a NOT BETWEEN 5 AND 6 OR a IN (b, 7)";
@@ -31,4 +33,104 @@ async fn lists_of_conditions_that_a_restored_server_prints_otherwise_are_no_diff
         let outcome = pair.verify().await;
         outcome.assert_code(4);
     }
+}
+
+#[tokio::test]
+async fn servers_that_sort_names_otherwise_are_compared_all_the_same() {
+    // GIVEN a source that sorts texts as people do, with publications of tables and schemas
+    let (source, target) = tokio::join!(postgres(15), postgres(18));
+    let source = source.database_sorted_by("en-GB").await;
+    let pair = Pair { source, target: target.database().await, client: client(18).await };
+    pair.source
+        .execute(
+            "CREATE TABLE t1 (id integer); CREATE TABLE t_a (id integer); CREATE SCHEMA s1; CREATE SCHEMA s_a;
+             CREATE PUBLICATION tables FOR TABLE t1, t_a; CREATE PUBLICATION schemas FOR TABLES IN SCHEMA s1, s_a",
+        )
+        .await;
+
+    // WHEN it is migrated to one that sorts by bytes, THEN all is equal
+    pair.migrate().await;
+
+    // GIVEN names in an encoding whose bytes are in another order than the letters
+    let pair = Pair::in_encodings((15, 18), ("KOI8R", "UTF8")).await;
+    pair.source
+        .execute("CREATE TABLE \"ю\" (id integer); CREATE TABLE \"а\" (id integer); CREATE TABLE \"ц\" (\"ю\" integer, \"а\" integer)")
+        .await;
+
+    // WHEN they are migrated, THEN all is equal
+    pair.migrate().await;
+}
+
+/// A change on the target, and the item and aspect of a finding that names it.
+const DAMAGES: [[&str; 3]; 9] = [
+    ["ALTER TABLE p2 DISABLE TRIGGER tr", "trigger public.p.tr", "enabled on partitions"],
+    ["ALTER SEQUENCE s SET UNLOGGED", "sequence public.s", "persistence"],
+    [
+        "ALTER PUBLICATION generated SET (publish_generated_columns = none)",
+        "publication generated",
+        "generated columns",
+    ],
+    ["ALTER TYPE span_many RENAME TO spans", "type public.span", "multirange"],
+    ["ALTER TABLE named RENAME CONSTRAINT there TO here", "constraint public.named.there", "existence"],
+    ["ALTER TABLE named ALTER CONSTRAINT also_there NO INHERIT", "constraint public.named.also_there", "definition"],
+    ["ALTER TABLE named VALIDATE CONSTRAINT later", "constraint public.named.later", "validated"],
+    ["ALTER DOMAIN wanted RENAME CONSTRAINT given TO taken", "constraint public.wanted.given", "existence"],
+    ["ALTER TABLE r1 DISABLE TRIGGER ALL", "constraint public.r.of_p", "state of its triggers"],
+];
+
+#[tokio::test]
+async fn what_is_easy_to_overlook_is_compared() {
+    // GIVEN objects with names, states and options that few people look at
+    let pair = Pair::filled(
+        18,
+        18,
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TABLE p (id integer PRIMARY KEY) PARTITION BY RANGE (id);
+         CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (id);
+         CREATE TABLE p2 PARTITION OF p1 DEFAULT;
+         CREATE TRIGGER tr BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION f();
+         CREATE TABLE r (id integer CONSTRAINT of_p REFERENCES p) PARTITION BY RANGE (id);
+         CREATE TABLE r1 PARTITION OF r DEFAULT;
+         CREATE SEQUENCE s;
+         CREATE TABLE g (id integer PRIMARY KEY, twice integer GENERATED ALWAYS AS (id * 2) STORED);
+         CREATE PUBLICATION generated FOR TABLE g WITH (publish_generated_columns = stored);
+         CREATE TYPE span AS RANGE (subtype = numeric, multirange_type_name = span_many);
+         CREATE TABLE named (a integer CONSTRAINT there NOT NULL, b integer CONSTRAINT also_there NOT NULL, c integer);
+         ALTER TABLE named ADD CONSTRAINT later NOT NULL c NOT VALID;
+         CREATE TABLE heirs () INHERITS (named);
+         CREATE DOMAIN wanted AS integer CONSTRAINT given NOT NULL",
+    )
+    .await;
+    pair.migrate().await;
+    for [change, item, aspect] in DAMAGES {
+        // WHEN one more of them is changed on the target
+        pair.target.execute(change).await;
+
+        // THEN it is named
+        let report = tempfile::tempdir().unwrap();
+        let outcome = pair.program().arg("--verify").env("REPORT", report.path().display().to_string()).run().await;
+        outcome.assert_code(4);
+        let text = std::fs::read_to_string(report.path().join("report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        let is_named = findings.iter().any(|finding| finding["item"] == item && finding["aspect"] == aspect);
+        assert!(is_named, "{change}: {findings:#?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_the_source_has_switched_off_are_on_again_which_is_noted() {
+    // GIVEN a source that has switched off a foreign key, which no dump says
+    let pair = Pair::filled(
+        15,
+        17,
+        "CREATE TABLE p (id integer PRIMARY KEY); CREATE TABLE c (p_id integer CONSTRAINT of_p REFERENCES p);
+         ALTER TABLE c DISABLE TRIGGER ALL",
+    )
+    .await;
+
+    // WHEN it is migrated, THEN all is equal, and that it is on again is said
+    let outcome = pair.program().env("LOG_FORMAT", "text").run().await;
+    outcome.assert_code(0);
+    assert!(outcome.stdout.contains("constraint public.c.of_p (state of its triggers)"), "{outcome}");
 }
