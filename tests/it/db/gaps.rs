@@ -134,3 +134,65 @@ async fn keys_that_the_source_has_switched_off_are_on_again_which_is_noted() {
     outcome.assert_code(0);
     assert!(outcome.stdout.contains("constraint public.c.of_p (state of its triggers)"), "{outcome}");
 }
+
+#[tokio::test]
+async fn rows_that_violate_keys_of_and_to_partitioned_tables_are_counted() {
+    for (target, words) in [(17, "so it is missing"), (18, "so it was left NOT VALID")] {
+        // GIVEN rows that violate keys of a partitioned table and to one, since no trigger saw them come
+        let pair = Pair::filled(
+            15,
+            target,
+            "CREATE TABLE parted (id integer PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE plain (id integer PRIMARY KEY);
+             CREATE TABLE parted_1 PARTITION OF parted DEFAULT;
+             CREATE TABLE from_plain (p_id integer CONSTRAINT to_parted REFERENCES parted);
+             CREATE TABLE from_parted (p_id integer CONSTRAINT to_plain REFERENCES plain) PARTITION BY RANGE (p_id);
+             CREATE TABLE from_parted_1 PARTITION OF from_parted DEFAULT;
+             INSERT INTO parted VALUES (1); INSERT INTO plain VALUES (1); SET session_replication_role = replica;
+             INSERT INTO from_plain VALUES (1), (404), (405); INSERT INTO from_parted VALUES (1), (7), (NULL)",
+        )
+        .await;
+
+        // WHEN they are migrated, and the same command is run once more
+        for _ in 0..2 {
+            let outcome = pair.program().arg("--show-keys").env("LOG_FORMAT", "text").run().await;
+
+            // THEN each key is named once, with the number of rows and their keys
+            outcome.assert_code(4);
+            let to_parted = "foreign key to_parted of public.from_plain (constraint): 2 rows refer to no row of public.parted: \
+                             p_id=404, p_id=405; the source's own rows violate it, so it was left NOT VALID";
+            let to_plain = "foreign key to_plain of public.from_parted (constraint): 1 row refers to no row of public.plain: p_id=7; \
+                            the source's own rows violate it, ";
+            assert!(outcome.stdout.contains(to_parted), "{outcome}");
+            assert!(outcome.stdout.contains(&format!("{to_plain}{words}")), "{outcome}");
+            assert!(!outcome.stdout.contains("(restore)"), "{outcome}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn violated_keys_are_counted_as_the_server_compares() {
+    // GIVEN keys that only an extension can compare, keys that differ in case only, and tables that inherit
+    let pair = Pair::filled(
+        15,
+        17,
+        "CREATE EXTENSION ltree; CREATE EXTENSION citext;
+         CREATE TABLE paths (path ltree PRIMARY KEY); CREATE TABLE of_paths (path ltree REFERENCES paths);
+         CREATE TABLE words (word citext PRIMARY KEY); CREATE TABLE of_words (word citext REFERENCES words);
+         CREATE TABLE olds (id integer PRIMARY KEY); CREATE TABLE heirs () INHERITS (olds);
+         CREATE TABLE of_olds (id integer REFERENCES olds); CREATE TABLE heirs_of () INHERITS (of_olds);
+         INSERT INTO words VALUES ('abc'); INSERT INTO of_words VALUES ('ABC');
+         SET session_replication_role = replica;
+         INSERT INTO of_paths VALUES ('a.b'); INSERT INTO of_words VALUES ('xyz');
+         INSERT INTO heirs VALUES (7); INSERT INTO of_olds VALUES (7); INSERT INTO heirs_of VALUES (8)",
+    )
+    .await;
+
+    // WHEN they are migrated
+    let outcome = pair.program().env("LOG_FORMAT", "text").run().await;
+
+    // THEN just those rows are counted that the server takes for violations
+    outcome.assert_code(4);
+    for table in ["paths", "words", "olds"] {
+        assert!(outcome.stdout.contains(&format!("1 row refers to no row of public.{table};")), "{table}: {outcome}");
+    }
+}
