@@ -18,6 +18,8 @@ use crate::{orphans, sql};
 
 /// The first major whose builds have helpers: parallel workers, two unless the server says otherwise.
 const HELPERS_SINCE: i32 = 11;
+/// The first major where a foreign key of a partitioned table can be `NOT VALID`.
+const UNCHECKED_PARTITIONED_SINCE: i32 = 18;
 /// No build of a smaller table has any (`min_parallel_table_scan_size`).
 const HELPED_ABOVE_BYTES: u64 = 8 << 20;
 
@@ -174,12 +176,10 @@ pub async fn foreign_keys(context: &Context, keys: &[ForeignKey]) -> Result<()> 
                 Err(Error::Statement { source, .. }) if source.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => {
                     let rows = context
                         .with_session(&context.builders, async |session, _| {
-                            orphans::describe(session, key, context.show_keys).await
+                            orphans::describe(session, session, key, context.show_keys).await
                         })
                         .await?;
-                    let detail = format!("{rows}; the source's own rows violate it, so it was left NOT VALID");
-                    let item = format!("foreign key {} of {}", key.name, key.table);
-                    context.recorder.finding(Finding::new(FindingKind::Error, item, "constraint", detail));
+                    record_violation(context, key, &rows, "so it was left NOT VALID");
                     Ok(())
                 }
                 Err(error) => {
@@ -192,14 +192,80 @@ pub async fn foreign_keys(context: &Context, keys: &[ForeignKey]) -> Result<()> 
         .await
 }
 
+fn record_violation(context: &Context, key: &ForeignKey, rows: &str, outcome: &str) {
+    let item = format!("foreign key {} of {}", key.name, key.table);
+    let detail = format!("{rows}; the source's own rows violate it, {outcome}");
+    context.recorder.finding(Finding::new(FindingKind::Error, item, "constraint", detail));
+}
+
+/// Says which rows violate those `keys` that `pg_restore` was to make, and makes these `NOT VALID` where the target can have them
+/// so. Which ones it could not make now it has said (`violated`); those that an earlier start has left `NOT VALID` are checked.
+pub async fn restored_foreign_keys(
+    context: &Context,
+    keys: &[ForeignKey],
+    violated: &[&ForeignKey],
+    source: &Session,
+) -> Result<()> {
+    for key in keys.iter().filter(|key| key.validated) {
+        let is_violated = violated.iter().any(|one| one.oid == key.oid);
+        let can_be_unchecked = !key.partitioned || context.target_version.major() >= UNCHECKED_PARTITIONED_SINCE;
+        if !is_violated && (!is_unchecked(context, key).await? || !fails_check(context, key).await?) {
+            continue;
+        }
+        if is_violated
+            && can_be_unchecked
+            && let Err(error) = add_foreign_key(context, key).await
+        {
+            record_failure(context, format!("foreign key {} of {}", key.name, key.table), "constraint", error)?;
+            continue;
+        }
+        let rows = context
+            .with_session(&context.builders, async |session, _| {
+                orphans::describe(session, source, key, context.show_keys).await
+            })
+            .await?;
+        let outcome = if can_be_unchecked {
+            "so it was left NOT VALID"
+        } else {
+            "so it is missing: before PostgreSQL 18 no foreign key of a partitioned table can be NOT VALID"
+        };
+        record_violation(context, key, &rows, outcome);
+    }
+    Ok(())
+}
+
+/// Checks a key that is there. Whatever else than rows that violate it stands in the way is a finding.
+async fn fails_check(context: &Context, key: &ForeignKey) -> Result<bool> {
+    match validate(context, key).await {
+        Ok(()) => Ok(false),
+        Err(Error::Statement { source, .. }) if source.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => Ok(true),
+        Err(error) => {
+            record_failure(context, format!("foreign key {} of {}", key.name, key.table), "constraint", error)?;
+            Ok(false)
+        }
+    }
+}
+
+/// Whether the target has the key, but has not checked it.
+async fn is_unchecked(context: &Context, key: &ForeignKey) -> Result<bool> {
+    let statement = "SELECT EXISTS (SELECT FROM pg_constraint
+                                    WHERE conrelid = to_regclass($1) AND conname = $2 AND NOT convalidated)";
+    context
+        .with_session(&context.builders, async |session, _| {
+            session.value("look for a foreign key", statement, &[&key.table.sql(), &key.name]).await
+        })
+        .await
+}
+
 async fn add_foreign_key(context: &Context, key: &ForeignKey) -> Result<()> {
     context
         .with_session(&context.builders, async |session, _| {
             if constraint_exists(session, &key.table, &key.name).await? {
                 return Ok(());
             }
+            let only = if key.partitioned { "" } else { "ONLY " };
             let statement = format!(
-                "ALTER TABLE ONLY {} ADD CONSTRAINT {} {} NOT VALID",
+                "ALTER TABLE {only}{} ADD CONSTRAINT {} {} NOT VALID",
                 key.table.sql(),
                 sql::identifier(&key.name),
                 key.definition

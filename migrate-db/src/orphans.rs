@@ -1,4 +1,4 @@
-//! The rows that violate a foreign key: how many, and on request which. Called by `index`, when a key cannot be validated.
+//! The rows that violate a foreign key: how many, and on request which. Called by `index`, when a key cannot be validated or made.
 
 use common::units;
 use tokio_postgres::types::{FromSql, Type};
@@ -11,10 +11,10 @@ use crate::sql;
 /// Values shown in one sentence.
 const SHOWN_MAX: usize = 5;
 
-/// Says how many rows of the target violate `key`, for example `2 rows refer to no row of public.parents`; with
-/// `show_keys` also which values they refer by.
-pub(crate) async fn describe(session: &Session, key: &ForeignKey, show_keys: bool) -> Result<String> {
-    let Some(parts) = Parts::read(session, key).await? else {
+/// Says how many rows of the target, which `session` is with, violate `key`, for example `2 rows refer to no row of
+/// public.parents`; with `show_keys` also which values they refer by. `holder` is a session with a database that has the key.
+pub(crate) async fn describe(session: &Session, holder: &Session, key: &ForeignKey, show_keys: bool) -> Result<String> {
+    let Some(parts) = Parts::read(holder, key).await? else {
         return Ok("rows violate it".into());
     };
     let action = "count the rows that violate a foreign key";
@@ -63,6 +63,11 @@ struct Parts {
     parent: String,
     columns: Vec<String>,
     referred: Vec<String>,
+    /// What compares a column referred to with the one that refers: extensions bring their own.
+    operators: Vec<String>,
+    /// `ONLY ` where rows of tables that inherit neither refer nor can be referred to; empty for a partitioned table.
+    child_only: String,
+    parent_only: String,
     /// `MATCH FULL`: a key that is NULL in part violates too.
     full: bool,
 }
@@ -70,18 +75,27 @@ struct Parts {
 impl Parts {
     async fn read(session: &Session, key: &ForeignKey) -> Result<Option<Self>> {
         let statement = "SELECT k.conrelid::regclass::text, k.confrelid::regclass::text, k.confmatchtype = 'f',
+                ARRAY(SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
+                      FROM unnest(k.conpfeqop) WITH ORDINALITY AS u (number, place) JOIN pg_operator o ON o.oid = u.number
+                      JOIN pg_namespace n ON n.oid = o.oprnamespace ORDER BY u.place),
+                CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END, CASE p.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END,
                 ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS u (number, place)
                       JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number ORDER BY u.place),
                 ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS u (number, place)
                       JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.number ORDER BY u.place)
-            FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = to_regclass($1) AND k.conname = $2";
+            FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
+            WHERE k.contype = 'f' AND k.conrelid = to_regclass($1) AND k.conname = $2
+              AND coalesce(to_jsonb(k) ->> 'conperiod', 'false') = 'false'";
         let rows = session.query("read a foreign key", statement, &[&key.table.sql(), &key.name]).await?;
         Ok(rows.first().map(|row| Self {
             child: row.get(0),
             parent: row.get(1),
             full: row.get(2),
-            columns: row.get(3),
-            referred: row.get(4),
+            operators: row.get(3),
+            child_only: row.get(4),
+            parent_only: row.get(5),
+            columns: row.get(6),
+            referred: row.get(7),
         }))
     }
 
@@ -92,18 +106,19 @@ impl Parts {
             let tests: Vec<String> = self.columns.iter().map(|name| format!("{}{suffix}", column("c", name))).collect();
             tests.join(between)
         };
-        let pairs = self.columns.iter().zip(&self.referred);
-        let same: Vec<String> =
-            pairs.map(|(own, other)| format!("{} = {}", column("p", other), column("c", own))).collect();
+        let pairs = self.columns.iter().zip(&self.referred).zip(&self.operators);
+        let same: Vec<String> = pairs
+            .map(|((own, other), operator)| format!("{} {operator} {}", column("p", other), column("c", own)))
+            .collect();
         let all_given = each(" IS NOT NULL", " AND ");
-        let missing =
-            format!("{all_given} AND NOT EXISTS (SELECT FROM {} p WHERE {})", self.parent, same.join(" AND "));
+        let parents = format!("{}{}", self.parent_only, self.parent);
+        let missing = format!("{all_given} AND NOT EXISTS (SELECT FROM {parents} p WHERE {})", same.join(" AND "));
         let partly = if self.full {
             format!(" OR (({}) AND ({}))", each(" IS NULL", " OR "), each(" IS NOT NULL", " OR "))
         } else {
             String::new()
         };
-        format!("FROM {} c WHERE ({missing}){partly}", self.child)
+        format!("FROM {}{} c WHERE ({missing}){partly}", self.child_only, self.child)
     }
 }
 
@@ -118,12 +133,15 @@ mod tests {
             parent: "public.p".into(),
             columns: vec!["a".into(), "b".into()],
             referred: vec!["x".into(), "y".into()],
+            operators: vec!["OPERATOR(pg_catalog.=)".into(), "OPERATOR(public.=)".into()],
+            child_only: "ONLY ".into(),
+            parent_only: String::new(),
             full: false,
         };
-        let missing = r#"c."a" IS NOT NULL AND c."b" IS NOT NULL AND NOT EXISTS (SELECT FROM public.p p WHERE p."x" = c."a" AND p."y" = c."b")"#;
-        assert_eq!(parts.orphans(), format!("FROM public.c c WHERE ({missing})"));
+        let missing = r#"c."a" IS NOT NULL AND c."b" IS NOT NULL AND NOT EXISTS (SELECT FROM public.p p WHERE p."x" OPERATOR(pg_catalog.=) c."a" AND p."y" OPERATOR(public.=) c."b")"#;
+        assert_eq!(parts.orphans(), format!("FROM ONLY public.c c WHERE ({missing})"));
         parts.full = true;
         let partly = r#"((c."a" IS NULL OR c."b" IS NULL) AND (c."a" IS NOT NULL OR c."b" IS NOT NULL))"#;
-        assert_eq!(parts.orphans(), format!("FROM public.c c WHERE ({missing}) OR {partly}"));
+        assert_eq!(parts.orphans(), format!("FROM ONLY public.c c WHERE ({missing}) OR {partly}"));
     }
 }

@@ -28,6 +28,8 @@ pub struct Plan {
     pub partitioned: Vec<Partitioned>,
     /// Foreign keys, checked last.
     pub foreign_keys: Vec<ForeignKey>,
+    /// Foreign keys that `pg_restore` makes: those of or to partitioned tables, and those over time.
+    pub restored_foreign_keys: Vec<ForeignKey>,
     /// Number of large objects.
     pub large_object_count: u64,
     /// The platform's own, left behind.
@@ -72,6 +74,7 @@ pub fn make(
         materialized_views: catalog.materialized_views,
         partitioned: catalog.partitioned,
         foreign_keys: catalog.foreign_keys,
+        restored_foreign_keys: catalog.restored_foreign_keys,
         large_object_count: catalog.large_object_count,
         planted,
     }
@@ -93,6 +96,7 @@ fn without(mut catalog: Catalog, planted: &Planted) -> Catalog {
     catalog.materialized_views.retain(stays);
     catalog.partitioned.retain(|table| stays(&table.name));
     catalog.foreign_keys.retain(|key| stays(&key.table));
+    catalog.restored_foreign_keys.retain(|key| stays(&key.table));
     catalog
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use common::finding::{Finding, FindingKind};
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::ForeignKey;
 use crate::connect::Session;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
@@ -50,14 +51,23 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// Restores what comes after the rows; `again` when an earlier start of the run may have begun with it.
-    pub async fn post_data(&self, schema: &Schema, again: bool, control: &Session) -> Result<()> {
+    /// Restores what comes after the rows; `again` when an earlier start of the run may have begun with it. Returns the foreign
+    /// keys that could not be made since rows violate them, about which more is to be said than the server says.
+    pub async fn post_data(&self, schema: &Schema, again: bool, control: &Session) -> Result<Vec<&ForeignKey>> {
         let started = Instant::now();
+        let mut violated = Vec::new();
         for section in [Section::PostData, Section::Last] {
-            self.report(schema.restore(section, self.plan, self.target, again, self.stop).await?);
+            let mut complaints = schema.restore(section, self.plan, self.target, again, self.stop).await?;
+            for key in &self.plan.restored_foreign_keys {
+                let is_of_key = |complaint: &Complaint| complaint.is_of_violated_key(&key.table.name, &key.name);
+                violated.extend(complaints.iter().any(is_of_key).then_some(key));
+            }
+            complaints.retain(|one| !violated.iter().any(|key| one.is_of_violated_key(&key.table.name, &key.name)));
+            self.report(complaints);
         }
         self.recorder.span("run", "schema", "triggers, policies, rules", started);
-        journal::finish_step(control, Step::PostData).await
+        journal::finish_step(control, Step::PostData).await?;
+        Ok(violated)
     }
 
     /// Said at once as well: the earlier somebody knows, the more time there is to mend it.

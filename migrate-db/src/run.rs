@@ -260,7 +260,8 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     state.progress.begin_phase("sequences, foreign keys and triggers", None, None);
     let positions = rest::set_sequences(&plan, &snapshot, &control).await?;
     index::foreign_keys(&context, &plan.foreign_keys).await?;
-    restore.post_data(&schema, resumed, &control).await?;
+    let violated = restore.post_data(&schema, resumed, &control).await?;
+    index::restored_foreign_keys(&context, &plan.restored_foreign_keys, &violated, snapshot.session()).await?;
     finish::refresh_materialized_views(&context, &plan.materialized_views).await?;
     statistics::of_partitioned(&context, &plan.partitioned).await?;
     rest::compare(config, &context, state, &plan, &snapshot, &control, Some(&positions)).await?;

@@ -44,6 +44,8 @@ pub struct Catalog {
     pub partitioned: Vec<Partitioned>,
     /// Foreign keys between ordinary tables; those of or to partitioned ones are left to `pg_restore`.
     pub foreign_keys: Vec<ForeignKey>,
+    /// The others.
+    pub restored_foreign_keys: Vec<ForeignKey>,
     /// Number of large objects.
     pub large_object_count: u64,
     /// Names of the extensions installed.
@@ -159,6 +161,8 @@ pub struct ForeignKey {
     pub definition: String,
     /// Whether the source has checked it.
     pub validated: bool,
+    /// Whether the table that refers is partitioned.
+    pub partitioned: bool,
 }
 
 /// A relation whose content stays behind, and why.

@@ -28,7 +28,7 @@ pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> 
         }
     }
     catalog.partitioned = partitioned(session).await?;
-    catalog.foreign_keys = foreign_keys(session, version).await?;
+    (catalog.foreign_keys, catalog.restored_foreign_keys) = foreign_keys(session, version).await?;
     let count: i64 = session.value("count large objects", "SELECT count(*) FROM pg_largeobject_metadata", &[]).await?;
     catalog.large_object_count = count.unsigned_abs();
     let extensions = session.query("list extensions", "SELECT extname::text FROM pg_extension ORDER BY 1", &[]).await?;
@@ -244,13 +244,14 @@ async fn indexes(session: &Session) -> Result<HashMap<u32, TableIndexes>> {
     Ok(tables)
 }
 
-/// Those of or to partitioned tables are not ours, nor those that lean on a key without overlaps: they need indexes that
-/// only `pg_restore` makes, at the very end.
-async fn foreign_keys(session: &Session, version: ServerVersion) -> Result<Vec<ForeignKey>> {
+/// First ours. Those of or to partitioned tables are not, nor those that lean on a key without overlaps: they need indexes
+/// that only `pg_restore` makes, at the very end.
+async fn foreign_keys(session: &Session, version: ServerVersion) -> Result<(Vec<ForeignKey>, Vec<ForeignKey>)> {
     let own = if version.major() >= 11 { "con.conparentid = 0" } else { "true" };
     let statement = format!(
         "SELECT con.oid, con.conname::text, n.nspname::text, c.relname::text, fn.nspname::text, fc.relname::text,
-                pg_get_constraintdef(con.oid), con.convalidated
+                pg_get_constraintdef(con.oid), con.convalidated, c.relkind = 'p',
+                c.relkind = 'r' AND fc.relkind = 'r' AND am.amname = 'btree'
          FROM pg_constraint con
          JOIN pg_class c ON c.oid = con.conrelid
          JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -258,7 +259,7 @@ async fn foreign_keys(session: &Session, version: ServerVersion) -> Result<Vec<F
          JOIN pg_namespace fn ON fn.oid = fc.relnamespace
          JOIN pg_class leaned ON leaned.oid = con.conindid
          JOIN pg_am am ON am.oid = leaned.relam
-         WHERE con.contype = 'f' AND c.relkind = 'r' AND fc.relkind = 'r' AND am.amname = 'btree' AND {own} AND {}
+         WHERE con.contype = 'f' AND {own} AND {}
          ORDER BY n.nspname, c.relname, con.conname",
         user_schema()
     );
@@ -272,7 +273,9 @@ async fn foreign_keys(session: &Session, version: ServerVersion) -> Result<Vec<F
             referenced: RelationName { schema: row.get(4), name: row.get(5) },
             definition: definition.strip_suffix(" NOT VALID").map_or(definition.clone(), str::to_owned),
             validated: row.get(7),
+            partitioned: row.get(8),
         }
     };
-    Ok(rows.iter().map(foreign_key).collect())
+    let (own, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.get(9));
+    Ok((own.into_iter().map(foreign_key).collect(), others.into_iter().map(foreign_key).collect()))
 }

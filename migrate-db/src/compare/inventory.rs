@@ -44,9 +44,14 @@ impl Object {
 /// Asks one of the questions of `queries` and `rights`: what users made in a database, neither the system's own objects, nor
 /// those that extensions bring, nor our journal. The answer is never in memory as a whole.
 pub(super) async fn ask(session: &Session, kinds: &str, question: &str) -> Result<Objects> {
+    // Both sides must come in the order that we compare by, which is that of UTF-8. The bytes of KOI8-R sort otherwise.
     let statement = format!(
         "SELECT * FROM ({question}) AS o (kind, name, parent, aspects)
-         ORDER BY kind COLLATE \"C\", name COLLATE \"C\", aspects COLLATE \"C\""
+         ORDER BY kind COLLATE \"C\",
+                  CASE WHEN getdatabaseencoding() NOT IN ('UTF8', 'SQL_ASCII')
+                       THEN ARRAY(SELECT convert_to(part, 'UTF8') FROM unnest(name) WITH ORDINALITY AS u (part, place)
+                                  ORDER BY place) END,
+                  name COLLATE \"C\", aspects COLLATE \"C\""
     );
     let action = format!("list {kinds}");
     let rows = session.stream(&action, &statement).await?;

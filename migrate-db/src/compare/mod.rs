@@ -56,7 +56,8 @@ pub async fn schema(
     rights: Rights,
 ) -> Result<Vec<Finding>> {
     let mut comparison = Comparison::new(source_version.major(), target_version.major());
-    let questions = |version| queries::all(version).into_iter().chain(rights::all(rights));
+    let common_major = source_version.min(target_version).major();
+    let questions = |version| queries::all(version, common_major).into_iter().chain(rights::all(rights));
     for ((kinds, of_source), (_, of_target)) in questions(source_version).zip(questions(target_version)) {
         let (on_source, on_target) =
             tokio::try_join!(inventory::ask(source, kinds, &of_source), inventory::ask(target, kinds, &of_target))?;
@@ -249,8 +250,10 @@ fn unreadable(source: &Object, target: &Object) -> Result<Option<Finding>> {
 }
 
 fn differs(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str>) -> Finding {
-    // A newer server brings newer versions of its extensions. A dump puts the columns that a table inherits first.
-    let is_expected = object.kind == "extension" || aspect == "order of columns";
+    // A newer server brings newer versions of its extensions. A dump puts the columns that a table inherits first, and does not
+    // say that triggers of foreign keys are switched off: they are on again.
+    let is_on_again = aspect == queries::FOREIGN_KEY_TRIGGERS && right.is_none();
+    let is_expected = object.kind == "extension" || aspect == "order of columns" || is_on_again;
     let kind = if is_expected { FindingKind::Note } else { FindingKind::Differs };
     let long = left.into_iter().chain(right).any(|text| text.len() > SHOWN_MAX);
     let detail = if long || HIDDEN.contains(&aspect) {

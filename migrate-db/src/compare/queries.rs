@@ -4,19 +4,23 @@
 use super::{comments, functions, rarer, types};
 use crate::catalog::{ServerVersion, user_schema};
 
-/// All questions, each with what it lists. What others belong to comes before them.
-pub(super) fn all(version: ServerVersion) -> Vec<(&'static str, String)> {
-    vec![
+/// The first major whose NOT NULL constraints of tables are constraints with names.
+const NAMED_NOT_NULLS_SINCE: i32 = 18;
+
+/// All questions to a server of that `version`, each with what it lists. What others belong to comes before them. Of what came
+/// with a major version there are questions where both sides have it, and `common_major` is the smaller one.
+pub(super) fn all(version: ServerVersion, common_major: i32) -> Vec<(&'static str, String)> {
+    let mut questions = vec![
         ("schemas", schemas()),
         ("relations", relations()),
-        ("types", types::all()),
+        ("types", types::all(common_major)),
         ("columns", columns()),
         ("indexes", indexes()),
-        ("constraints", constraints()),
+        ("constraints", constraints(version)),
         ("constraints of domains", domain_constraints()),
         ("sequences", sequences()),
         ("functions", functions::all(version)),
-        ("triggers", triggers()),
+        ("triggers", triggers(version)),
         ("rules", rules()),
         ("policies", policies()),
         ("extensions", extensions()),
@@ -26,8 +30,15 @@ pub(super) fn all(version: ServerVersion) -> Vec<(&'static str, String)> {
         ("comments", comments::all()),
         ("rarer objects", rarer::all()),
         ("user mappings", rarer::user_mappings()),
-    ]
+    ];
+    if common_major >= NAMED_NOT_NULLS_SINCE {
+        questions.push(("NOT NULL constraints", not_nulls()));
+    }
+    questions
 }
+
+/// The aspect of a foreign key whose triggers are not all switched on as they were made.
+pub(super) const FOREIGN_KEY_TRIGGERS: &str = "state of its triggers";
 
 /// The condition that no extension brought the object `oid` of the catalog `class`.
 pub(super) fn own(class: &str, oid: &str) -> String {
@@ -62,7 +73,7 @@ fn relations() -> String {
                     'row security', c.relrowsecurity,
                     'forced row security', c.relforcerowsecurity,
                     'replica identity', c.relreplident,
-                    'options', (SELECT string_agg(option, ', ' ORDER BY option) FROM unnest(c.reloptions) AS option),
+                    'options', (SELECT string_agg(option, ', ' ORDER BY option COLLATE \"C\") FROM unnest(c.reloptions) AS option),
                     'access method', CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(am.amname, 'heap') END,
                     'row type', nullif(c.reloftype, 0)::regtype,
                     'partition key', pg_get_partkeydef(c.oid),
@@ -146,20 +157,49 @@ fn indexes() -> String {
     )
 }
 
-/// Without NOT NULL (compared with the columns; constraints since 18), constraint triggers (compared with the triggers),
-/// and those of partitions that follow their parent's foreign key under names of the server's choice.
-fn constraints() -> String {
+/// Without NOT NULL (compared with the columns, and by name where both sides have names), constraint triggers (compared with the
+/// triggers), and those of partitions that follow their parent's foreign key under names of the server's choice. A foreign key whose
+/// triggers are switched off, there or on a partition, holds nothing: `DISABLE TRIGGER ALL` does that.
+fn constraints(version: ServerVersion) -> String {
+    let copies = if version.major() >= 11 {
+        "UNION ALL SELECT copy.oid FROM pg_constraint copy JOIN key ON copy.conparentid = key.oid"
+    } else {
+        ""
+    };
     format!(
         "SELECT 'constraint', ARRAY[n.nspname::text, c.relname::text, con.conname::text],
                 ARRAY[n.nspname::text, c.relname::text],
-                json_build_object('definition', regexp_replace(pg_get_constraintdef(con.oid), ' NOT VALID$', ''),
-                                  'validated', con.convalidated)::text
+                json_build_object(
+                    'definition', regexp_replace(pg_get_constraintdef(con.oid), ' NOT VALID$', ''),
+                    'validated', con.convalidated,
+                    '{FOREIGN_KEY_TRIGGERS}', CASE con.contype WHEN 'f' THEN (
+                        WITH RECURSIVE key AS (SELECT con.oid {copies})
+                        SELECT string_agg(DISTINCT format('%s: %s', t.tgrelid::regclass, t.tgenabled) COLLATE \"C\", ', ')
+                        FROM key JOIN pg_trigger t ON t.tgconstraint = key.oid WHERE t.tgenabled <> 'O') END)::text
          FROM pg_constraint con
          JOIN pg_class c ON c.oid = con.conrelid
          JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE con.contype NOT IN ('n', 't')
            AND NOT (con.contype = 'f' AND coalesce(to_jsonb(con) ->> 'conparentid', '0') <> '0') AND {}",
         own_relation()
+    )
+}
+
+/// NOT NULL constraints of tables and domains, by name.
+fn not_nulls() -> String {
+    format!(
+        "SELECT 'constraint', ARRAY[n.nspname::text, coalesce(c.relname, t.typname)::text, con.conname::text],
+                ARRAY[n.nspname::text, coalesce(c.relname, t.typname)::text],
+                json_build_object('definition', regexp_replace(pg_get_constraintdef(con.oid), ' NOT VALID$', ''),
+                                  'validated', con.convalidated)::text
+         FROM pg_constraint con
+         JOIN pg_namespace n ON n.oid = con.connamespace
+         LEFT JOIN pg_class c ON c.oid = con.conrelid
+         LEFT JOIN pg_type t ON t.oid = con.contypid
+         WHERE con.contype = 'n' AND coalesce(c.relpersistence <> 't', true) AND {} AND {} AND {}",
+        user_schema(),
+        own("pg_class", "con.conrelid"),
+        own("pg_type", "con.contypid")
     )
 }
 
@@ -184,7 +224,7 @@ fn sequences() -> String {
         "SELECT 'sequence', ARRAY[n.nspname::text, c.relname::text], ARRAY[]::text[],
                 json_build_object(
                     'type', format_type(s.seqtypid, NULL), 'start', s.seqstart, 'increment', s.seqincrement,
-                    'minimum', s.seqmin, 'maximum', s.seqmax, 'cache', s.seqcache, 'cycle', s.seqcycle,
+                    'persistence', c.relpersistence, 'minimum', s.seqmin, 'maximum', s.seqmax, 'cache', s.seqcache, 'cycle', s.seqcycle,
                     'owned by', (SELECT format('%s.%I', d.refobjid::regclass, a.attname)
                                  FROM pg_depend d
                                  JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
@@ -198,14 +238,25 @@ fn sequences() -> String {
     )
 }
 
-/// Without those that the server made itself: foreign keys, and copies on partitions of their parent's triggers.
-fn triggers() -> String {
+/// Without those that the server made itself: foreign keys, and copies on partitions of their parent's triggers. A copy can be
+/// switched off for itself.
+fn triggers(version: ServerVersion) -> String {
+    let elsewhere = if version.major() >= 13 {
+        "CASE c.relkind WHEN 'p' THEN
+             (SELECT string_agg(format('%s: %s', copy.tgrelid::regclass, copy.tgenabled), ', '
+                                ORDER BY copy.tgrelid::regclass::text COLLATE \"C\")
+              FROM pg_partition_tree(c.oid) p JOIN pg_trigger copy ON copy.tgrelid = p.relid AND copy.tgname = t.tgname
+              WHERE copy.tgparentid <> 0 AND copy.tgenabled <> t.tgenabled) END"
+    } else {
+        "NULL"
+    };
     format!(
         "SELECT 'trigger', ARRAY[n.nspname::text, c.relname::text, t.tgname::text],
                 ARRAY[n.nspname::text, c.relname::text],
                 json_build_object(
                     'definition', replace(pg_get_triggerdef(t.oid), ' EXECUTE PROCEDURE ', ' EXECUTE FUNCTION '),
-                    'enabled', t.tgenabled)::text
+                    'enabled', t.tgenabled,
+                    'enabled on partitions', {elsewhere})::text
          FROM pg_trigger t
          JOIN pg_class c ON c.oid = t.tgrelid
          JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -276,7 +327,7 @@ fn statistics() -> String {
 
 fn publications(version: ServerVersion) -> String {
     let schemas = if version.major() >= 15 {
-        "(SELECT string_agg(pnnspid::regnamespace::text, ', ' ORDER BY pnnspid::regnamespace::text)
+        "(SELECT string_agg(pnnspid::regnamespace::text, ', ' ORDER BY pnnspid::regnamespace::text COLLATE \"C\")
           FROM pg_publication_namespace WHERE pnpubid = p.oid)"
     } else {
         "NULL"
@@ -296,7 +347,8 @@ fn publications(version: ServerVersion) -> String {
                     'all tables', p.puballtables, 'insert', p.pubinsert, 'update', p.pubupdate, 'delete', p.pubdelete,
                     'truncate', coalesce(to_jsonb(p) ->> 'pubtruncate', 'true'),
                     'through the root', coalesce(to_jsonb(p) ->> 'pubviaroot', 'false'),
-                    'tables', (SELECT string_agg({table}, ', ' ORDER BY r.prrelid::regclass::text)
+                    'generated columns', nullif(to_jsonb(p) ->> 'pubgencols', 'n'),
+                    'tables', (SELECT string_agg({table}, ', ' ORDER BY r.prrelid::regclass::text COLLATE \"C\")
                                FROM pg_publication_rel r WHERE r.prpubid = p.oid),
                     'schemas', {schemas})::text
          FROM pg_publication p"

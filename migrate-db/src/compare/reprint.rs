@@ -3,14 +3,63 @@
 //! `status IN ('a', 'b')` over `varchar` is such a one: it is printed as `(ARRAY['a'::character varying, …])::text[]`, which is
 //! read as, and then printed as, `ARRAY[('a'::character varying)::text, …]`. To cast an array that is written out is to cast each
 //! of its elements (the documentation of PostgreSQL, "Array Constructors"), so both are brought into the second form.
+//!
+//! `a BETWEEN 1 AND 2 AND b` is another: it is kept as a list within a list and printed as `((a >= 1) AND (a <= 2)) AND b`, which
+//! is read as one list of three (`makeAndExpr` and `makeOrExpr` in PostgreSQL's `gram.y`). So are comparisons of rows, and `IN`
+//! over columns. Lists that come first within a list of the same kind are opened.
 //! Pure: no I/O.
 
 /// How the server writes an array that is cast: what opens it, what stands between it and the type, and whether its elements
 /// are cast in parentheses. Statistics objects are printed with as few of these as can be.
 const SPELLINGS: [(&str, &str, bool); 2] = [("(ARRAY[", ")::", true), ("ARRAY[", "::", false)];
 
+/// What stands between the conditions of a list.
+const LISTS: [&str; 2] = [" AND ", " OR "];
+
 /// `text` as a server prints it that has read it from a print. What is not an expression is to be kept away from here.
 pub(super) fn reprinted(text: &str) -> String {
+    with_elements_cast(&with_lists_opened(text))
+}
+
+/// `text` with the parentheses gone around a list of conditions that comes first within a list of the same kind.
+fn with_lists_opened(text: &str) -> String {
+    let mut text = text.to_owned();
+    let mut position = 0;
+    while let Some(character) = text[position..].chars().next() {
+        if let Some(end) = first_list(&text[position..]) {
+            // What came to stand here may be such a list again.
+            text.remove(position + end);
+            text.remove(position + 1);
+        } else {
+            position += quoted_len(&text[position..]).unwrap_or(character.len_utf8());
+        }
+    }
+    text
+}
+
+/// Where the parenthesis closes that opens second in `text`, if a list of conditions stands between them and the list around it
+/// goes on in the same way.
+fn first_list(text: &str) -> Option<usize> {
+    text.strip_prefix("((")?;
+    let (mut depth, mut position, mut seen) = (1_usize, 2, [false; 2]);
+    while let Some(character) = text[position..].chars().next() {
+        let rest = &text[position..];
+        match character {
+            '(' | '[' => depth += 1,
+            ')' | ']' if depth == 1 => {
+                let goes_on = LISTS.iter().zip(seen).any(|(word, seen)| seen && rest[1..].starts_with(word));
+                return goes_on.then_some(position);
+            }
+            ')' | ']' => depth -= 1,
+            ' ' if depth == 1 => LISTS.iter().zip(&mut seen).for_each(|(word, seen)| *seen |= rest.starts_with(word)),
+            _ => {}
+        }
+        position += quoted_len(rest).unwrap_or(character.len_utf8());
+    }
+    None
+}
+
+fn with_elements_cast(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
@@ -38,7 +87,7 @@ fn cast_array(text: &str) -> Option<(String, &str)> {
     if !type_name.chars().all(is_name) || after.starts_with("[]") || elements.iter().any(is_other) {
         return None;
     }
-    let cast_one = |element: &&str| match (reprinted(element), in_parentheses) {
+    let cast_one = |element: &&str| match (with_elements_cast(element), in_parentheses) {
         (element, true) => format!("({element})::{type_name}"),
         (element, false) => format!("{element}::{type_name}"),
     };
@@ -104,6 +153,22 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_conditions_at_the_beginning_of_one_is_opened() {
+        for (printed, again) in [
+            ("CHECK ((((a >= 1) AND (a <= 2)) AND (b > 0)))", "CHECK (((a >= 1) AND (a <= 2) AND (b > 0)))"),
+            ("((((a < 1) OR (a > 2)) OR b) OR c)", "((a < 1) OR (a > 2) OR b OR c)"),
+            (
+                "(((a = ' AND )') AND (s[1] = ')')) AND (\"x)\" > 0))",
+                "((a = ' AND )') AND (s[1] = ')') AND (\"x)\" > 0))",
+            ),
+            ("(((a = 1) AND (b = 2)) AND ((c = 3) AND (d = 4)))", "((a = 1) AND (b = 2) AND ((c = 3) AND (d = 4)))"),
+        ] {
+            assert_eq!(reprinted(printed), again);
+            assert_eq!(reprinted(again), again);
+        }
+    }
+
+    #[test]
     fn everything_else_stays() {
         for text in [
             "(a = ANY (ARRAY[1, 2]))",
@@ -114,6 +179,13 @@ mod tests {
             "(ARRAY['a",
             "(ARRAY[1)])::text[]",
             "(ARRAY[]::character varying[])::text[]",
+            "(((a = 1) OR (b = 2)) AND (c = 3))",
+            "((a = 1) AND ((b = 2) AND (c = 3)))",
+            "((NOT ((a = 1) AND (b = 2))) AND (c = 3))",
+            "((' AND ' = a) AND (c = 3))",
+            "(((a = 1) AND (b = 2)) IS TRUE)",
+            "(((a = 1) AND (b = 2)",
+            "((]",
             "'it",
             "é😀(ARRAY[é😀",
         ] {

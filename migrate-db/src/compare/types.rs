@@ -11,8 +11,10 @@ pub(super) const OWN: &str = "pg_type t
     WHERE coalesce(c.relkind = 'c', true) AND t.typtype IN ('b', 'c', 'd', 'e', 'r')
       AND NOT EXISTS (SELECT FROM pg_type element WHERE element.typarray = t.oid)";
 
-/// Every type and domain, with what it is like; the attributes of row types are asked for as columns are.
-pub(super) fn all() -> String {
+/// Every type and domain, with what it is like; the attributes of row types are asked for as columns are. Ranges have
+/// multiranges since 14.
+pub(super) fn all(common_major: i32) -> String {
+    let multirange = if common_major >= 14 { "nullif(r.rngmultitypid, 0)::regtype" } else { "NULL" };
     format!(
         "SELECT CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END,
                 ARRAY[n.nspname::text, t.typname::text], ARRAY[]::text[],
@@ -31,6 +33,7 @@ pub(super) fn all() -> String {
                     'operator class', (SELECT i.identity FROM pg_identify_object('pg_opclass'::regclass, r.rngsubopc, 0) AS i),
                     'collation of the subtype', (SELECT i.identity
                         FROM pg_identify_object('pg_collation'::regclass, nullif(r.rngcollation, 0), 0) AS i),
+                    'multirange', {multirange},
                     'range functions', CASE WHEN t.typtype = 'r' THEN concat_ws(', ', r.rngcanonical, r.rngsubdiff) END,
                     'functions', CASE WHEN t.typtype = 'b' THEN concat_ws(', ', t.typinput, t.typoutput, t.typreceive,
                                       t.typsend, t.typmodin, t.typmodout, t.typanalyze) END,

@@ -13,6 +13,13 @@ pub struct Complaint {
     pub message: String,
 }
 
+impl Complaint {
+    /// Whether it says that rows violate this foreign key of that table.
+    pub(crate) fn is_of_violated_key(&self, table: &str, key: &str) -> bool {
+        self.entry == format!("FK CONSTRAINT {table} {key}") && self.message.contains("violates foreign key constraint")
+    }
+}
+
 /// Messages that mean no harm, and why.
 const HARMLESS: [&str; 3] = [
     // Every database has one.

@@ -5,6 +5,7 @@ mod compared;
 mod copy_only;
 mod encodings;
 mod estate;
+mod gaps;
 mod interrupted;
 mod large_objects;
 mod late_writers;

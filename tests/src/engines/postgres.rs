@@ -104,6 +104,15 @@ impl PostgresEngine {
         self.made_database(&format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")).await
     }
 
+    /// A new, empty database that sorts texts as a language does, by ICU. PostgreSQL 15 and newer.
+    ///
+    /// # Panics
+    ///
+    /// When the server does not make one.
+    pub async fn database_sorted_by(self: &Arc<Self>, locale: &str) -> Database {
+        self.made_database(&format!("LOCALE_PROVIDER icu ICU_LOCALE '{locale}' TEMPLATE template0")).await
+    }
+
     /// A new, empty database on a disk of its own, of [`SMALL_DISK_BYTES`]. One at a time for each server.
     ///
     /// # Panics
