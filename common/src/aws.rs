@@ -179,7 +179,8 @@ pub(crate) async fn credentials_provider(
 mod tests {
     use super::*;
 
-    fn options(endpoint_url: Option<&str>) -> SideOptions {
+    /// A side with credentials that must not show.
+    pub(super) fn options(endpoint_url: Option<&str>) -> SideOptions {
         SideOptions {
             endpoint_url: endpoint_url.map(str::to_owned),
             region: REGION_DEFAULT.into(),

@@ -1,7 +1,7 @@
 //! Requests about the objects of one bucket: built here, signed by the SDK's signer, sent by its HTTP client.
 //!
-//! The SDK itself prepares every request anew, which costs as much as sending it. Where thousands of small objects a second are
-//! read and written, that is most of what a processor does (decision 0024). Knows nothing of what the requests are for.
+//! The SDK itself prepares every request anew, which is dear where thousands of small objects a second are read and written
+//! (decision 0024). Knows nothing of what the requests are for.
 //! Called by migrate-s3.
 
 use std::borrow::Cow;
@@ -248,19 +248,7 @@ async fn read(answer: &mut HttpResponse) -> (Vec<u8>, Option<BoxError>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::Credentials;
-
-    fn options(endpoint_url: Option<&str>) -> SideOptions {
-        SideOptions {
-            endpoint_url: endpoint_url.map(str::to_owned),
-            region: "eu-west-2".into(),
-            credentials: Credentials::Static {
-                access_key_id: "AKIDEXAMPLE".into(),
-                secret_access_key: crate::secret::Secret::new("hunter2"),
-                session_token: Some(crate::secret::Secret::new("hunter3")),
-            },
-        }
-    }
+    use crate::aws::tests::options;
 
     async fn signed(client: &BucketClient, request: ObjectRequest<'_>) -> HttpRequest {
         let identity = client.identities.current().await.unwrap();

@@ -38,15 +38,7 @@ pub(super) async fn endpoint(options: &SideOptions, bucket: &str) -> Result<(Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::Credentials;
-
-    fn options(endpoint_url: Option<&str>) -> SideOptions {
-        SideOptions {
-            endpoint_url: endpoint_url.map(str::to_owned),
-            region: "eu-west-2".into(),
-            credentials: Credentials::Chain,
-        }
-    }
+    use crate::aws::tests::options;
 
     #[tokio::test]
     async fn buckets_are_where_the_sdk_says() {
