@@ -43,15 +43,20 @@ impl ClientTools {
     /// major that is not older than either server; at any rate it is not older than the source.
     pub async fn find(directory: Option<&Path>, source: ServerVersion, target: ServerVersion) -> Result<Self> {
         let directories = directory.map_or_else(installed, |directory| vec![directory.to_owned()]);
-        let mut found = Vec::new();
+        let wanted = source.major().max(target.major());
+        let mut found: Vec<Self> = Vec::new();
         for directory in &directories {
+            // None is better than the same major. What is left on the search path are wrappers, which take their time.
+            if found.iter().any(|tools| tools.major == wanted) {
+                break;
+            }
             if let Some(major) = version_of(directory).await {
                 found.push(Self { directory: directory.clone(), major });
             }
         }
         found.sort_by_key(|tools| tools.major);
         let newest = found.last().map(|tools| tools.major);
-        let best = found.iter().find(|tools| tools.major >= source.major().max(target.major())).or(found.last());
+        let best = found.iter().find(|tools| tools.major >= wanted).or(found.last());
         match best {
             Some(tools) if tools.major >= source.major() => Ok(tools.clone()),
             _ => Err(Error::ClientTools(match newest {

@@ -4,18 +4,22 @@
 //! closes the connection and thereby rolls back what was open.
 
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use common::tasks::Background;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use futures::TryStreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{FromSqlOwned, ToSql};
-use tokio_postgres::{Client, Config, NoTls, Row, RowStream};
+use tokio_postgres::{Client, Config, CopyOutStream, NoTls, Row, RowStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, ServerError, Side};
 use crate::sql;
+use crate::tap::{Outlet, Tap, TappedTls};
 use crate::tls::SslMode;
 use crate::wire::{self, Wire};
 
@@ -65,7 +69,32 @@ pub const PREPARE: &str = "prepare a session";
 pub struct Session {
     client: Client,
     side: Side,
+    outlet: Outlet,
     _driver: Background,
+}
+
+/// The rows of a `COPY … TO STDOUT` as they come.
+pub struct CopyOut {
+    pieces: mpsc::Receiver<Bytes>,
+    /// The rows pass the driver by; it knows how the COPY ended.
+    end: Pin<Box<CopyOutStream>>,
+    side: Side,
+    action: &'static str,
+}
+
+impl CopyOut {
+    /// The next piece: one or more whole messages, as [`rows::contents`](crate::rows::contents) tells apart. `None` after the
+    /// last of them; an error where the COPY or the connection failed.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        if let Some(piece) = self.pieces.recv().await {
+            return Ok(Some(piece));
+        }
+        match self.end.try_next().await {
+            Ok(None) => Ok(None),
+            Ok(Some(_)) => Err(Error::Defect("rows of a COPY went to the driver".into())),
+            Err(error) => Err(Error::Statement { side: self.side, action: self.action.into(), source: error.into() }),
+        }
+    }
 }
 
 impl Session {
@@ -87,9 +116,11 @@ impl Session {
         let config = config_for(endpoint);
         let tls = endpoint.tls.client_config(side)?;
         let wire = wire::open(endpoint, side).await?;
+        let outlet = Outlet::default();
         let (client, driver) = match tls.filter(|_| !endpoint.is_unix_socket()) {
             None => {
-                let (client, connection) = config.connect_raw(wire, NoTls).await.map_err(failed)?;
+                let tap = Tap::new(wire, outlet.clone());
+                let (client, connection) = config.connect_raw(tap, NoTls).await.map_err(failed)?;
                 (client, Background::spawn(drive(connection)))
             }
             Some(tls) => {
@@ -101,11 +132,13 @@ impl Session {
                     endpoint: endpoint.label(),
                     source: ServerError::unusable_name(&error.to_string()),
                 })?;
-                let (client, connection) = config.connect_raw(wire, connector).await.map_err(failed)?;
+                let connector = TappedTls::new(connector, outlet.clone());
+                let tap = Tap::before_tls(wire, outlet.clone());
+                let (client, connection) = config.connect_raw(tap, connector).await.map_err(failed)?;
                 (client, Background::spawn(drive(connection)))
             }
         };
-        Ok(Self { client, side, _driver: driver })
+        Ok(Self { client, side, outlet, _driver: driver })
     }
 
     async fn pin_settings(&self) -> Result<()> {
@@ -157,6 +190,15 @@ impl Session {
     ) -> Result<T> {
         let row = self.client.query_one(statement, parameters).await.map_err(|error| self.failed(action, error))?;
         row.try_get(0).map_err(|error| self.failed(action, error))
+    }
+
+    /// Begins a `COPY … TO STDOUT`.
+    pub async fn copy_out(&self, action: &'static str, statement: &str) -> Result<CopyOut> {
+        let prepared = self.client.prepare(statement).await.map_err(|error| self.failed(action, error))?;
+        let pieces = self.outlet.open();
+        let begun = self.client.copy_out(&prepared).await.inspect_err(|_| self.outlet.close());
+        let end = Box::pin(begun.map_err(|error| self.failed(action, error))?);
+        Ok(CopyOut { pieces, end, side: self.side, action })
     }
 
     /// The error of a statement of this session.

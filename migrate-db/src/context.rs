@@ -30,6 +30,8 @@ pub struct Context {
     pub segment_bytes_max: u64,
     /// Whether the target's tables have their triggers and rules already: a run that goes on.
     pub has_triggers: bool,
+    /// Whether nothing of this run was on the target when this start of it began.
+    pub began_empty: bool,
     /// Whether what was written is read back.
     pub reads_back: bool,
     /// The source's statistics, where they can be carried over.

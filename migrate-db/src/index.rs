@@ -123,9 +123,9 @@ async fn build(context: &Context, index: &Index, helpers: &str) -> Result<()> {
 
 async fn complete(context: &Context, table: &Table, index: &Index) -> Result<()> {
     context
-        .with_session(&context.builders, async |session, _| {
+        .with_session(&context.builders, async |session, attempt| {
             if let Some(constraint) = &index.constraint
-                && !constraint_exists(session, &table.name, &constraint.name).await?
+                && !constraint_exists(context, attempt, session, &table.name, &constraint.name).await?
             {
                 let kind = if constraint.primary { "PRIMARY KEY" } else { "UNIQUE" };
                 let deferrable = match (constraint.deferrable, constraint.deferred) {
@@ -151,7 +151,17 @@ async fn complete(context: &Context, table: &Table, index: &Index) -> Result<()>
         .await
 }
 
-async fn constraint_exists(session: &Session, table: &RelationName, name: &str) -> Result<bool> {
+/// Whether a constraint is there already: not at the first attempt of a run that began on an empty target.
+async fn constraint_exists(
+    context: &Context,
+    attempt: u32,
+    session: &Session,
+    table: &RelationName,
+    name: &str,
+) -> Result<bool> {
+    if context.began_empty && attempt == 1 {
+        return Ok(false);
+    }
     let statement = "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND conname = $2)";
     session.value("look for a constraint", statement, &[&table.sql(), &name]).await
 }
@@ -259,8 +269,8 @@ async fn is_unchecked(context: &Context, key: &ForeignKey) -> Result<bool> {
 
 async fn add_foreign_key(context: &Context, key: &ForeignKey) -> Result<()> {
     context
-        .with_session(&context.builders, async |session, _| {
-            if constraint_exists(session, &key.table, &key.name).await? {
+        .with_session(&context.builders, async |session, attempt| {
+            if constraint_exists(context, attempt, session, &key.table, &key.name).await? {
                 return Ok(());
             }
             let only = if key.partitioned { "" } else { "ONLY " };

@@ -54,6 +54,7 @@ pub mod sql;
 pub mod state;
 pub mod statistics;
 pub mod stream;
+pub mod tap;
 pub mod tls;
 pub mod verify;
 pub mod way;

@@ -3,7 +3,14 @@
 //! PostgreSQL sends one `CopyData` message per row (protocol documentation, "COPY Operations"). Text rows are the
 //! whole message; in binary form the first message begins with a header and the last is a trailer. Pure: no I/O.
 
+use std::io;
+
 use crate::segment::Format;
+
+/// The letter of a `CopyData` message.
+pub const COPY_DATA: u8 = b'd';
+/// A message's letter and length.
+pub const HEADER_LEN: usize = 5;
 
 /// The 11 bytes that open a binary COPY stream.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -21,6 +28,31 @@ pub enum RowError {
     /// A row ends before its fields do.
     #[error("a row of the server's COPY stream is cut off")]
     Truncated,
+}
+
+/// The letter of the message that `bytes` begin with, and its whole length; `None` while that is not there yet.
+///
+/// Fails where the length is none: it counts itself (documentation, "Message Formats").
+#[inline]
+pub fn message_header(bytes: &[u8]) -> io::Result<Option<(u8, usize)>> {
+    let Some(&[letter, first, second, third, fourth]) = bytes.first_chunk::<HEADER_LEN>() else { return Ok(None) };
+    match i32::from_be_bytes([first, second, third, fourth]) {
+        length @ 4.. => Ok(Some((letter, 1 + length.unsigned_abs() as usize))),
+        length => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, format!("the server sent a message of {length} bytes")))
+        }
+    }
+}
+
+/// The contents of the messages in `piece`, which holds whole ones, one after the other.
+pub fn contents(piece: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = piece;
+    std::iter::from_fn(move || {
+        let (_, length) = message_header(rest).ok().flatten()?;
+        let (message, behind) = rest.split_at_checked(length)?;
+        rest = behind;
+        message.get(HEADER_LEN..)
+    })
 }
 
 /// Finds the row in each message of one stream.
@@ -107,6 +139,17 @@ mod tests {
         let mut finder = RowFinder::new(Format::Binary);
         assert_eq!(finder.row(&header()), Ok(None));
         assert_eq!(finder.row(&row), Ok(Some(row.as_slice())));
+    }
+
+    #[test]
+    fn a_piece_is_as_many_messages_as_it_holds() {
+        let piece = b"d\0\0\0\x06abd\0\0\0\x04d\0\0\0\x05c";
+        assert_eq!(contents(piece).collect::<Vec<_>>(), [b"ab".as_slice(), b"", b"c"]);
+        assert_eq!(contents(b"").count(), 0);
+        assert_eq!(message_header(b"d\0\0\0").unwrap(), None);
+        assert_eq!(message_header(b"d\0\0\x01\0").unwrap(), Some((COPY_DATA, 257)));
+        assert!(message_header(b"d\0\0\0\x03").is_err());
+        assert!(message_header(b"d\xff\xff\xff\xff").is_err());
     }
 
     #[test]

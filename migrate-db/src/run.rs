@@ -217,6 +217,7 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
         segment_bytes_max: config.segment_bytes_max.unwrap_or(segment::BYTES_MAX_LEAST),
         has_triggers: false,
+        began_empty: false,
         reads_back: !config.copy_only,
         statistics: state.statistics.clone(),
         show_keys: config.show_keys,
@@ -249,6 +250,7 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     restore.pre_data(&schema, &journal, &control).await?;
     let mut context = context(config, stop, state, &plan, &snapshot);
     context.has_triggers = journal.is_done(Step::PostData);
+    context.began_empty = !resumed;
     let _builds = builds::watch(&config.target, &state.progress, plan.bytes());
     let phase = if config.copy_only { "copy" } else { "copy and verify" };
     state.progress.begin_phase(phase, Some(context.passes() * plan.bytes()), Some(plan.tables.len() as u64));

@@ -12,17 +12,19 @@ use bytes::{Bytes, BytesMut};
 use common::digest::RowDigest;
 use common::progress::Progress;
 use common::tasks;
-use futures::{SinkExt as _, TryStreamExt as _};
+use futures::SinkExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::connect::Session;
 use crate::error::{Error, Result};
 use crate::floats::Spelling;
-use crate::rows::{RowError, RowFinder};
+use crate::rows::{RowError, RowFinder, contents};
 use crate::segment::Format;
 
 /// Rows are handed on in chunks of about this many bytes.
 const CHUNK_BYTES: usize = 128 * 1024;
+/// The action in errors of the reading side.
+const READ: &str = "read rows";
 /// Nothing moving for so long means that something is stuck: a lock, a dead peer, a full disk that does not say so.
 const IDLE_MAX: Duration = Duration::from_mins(10);
 /// How often that is looked at.
@@ -76,22 +78,23 @@ async fn collect_here<T>(
     mut collected: T,
     take: impl Fn(&mut T, &[u8]),
 ) -> Result<T> {
-    let session = &from.session;
-    let moved = AtomicU64::new(0);
+    let moved = Moved::default();
     let work = async {
-        let action = "read rows";
-        let mut stream = pin!(session.copy_out(&from.statement).await.map_err(|error| session.failed(action, error))?);
+        let mut stream = from.session.copy_out(READ, &from.statement).await?;
         let mut finder = RowFinder::new(format);
-        let mut counter = Counter::new(&moved, &around.progress);
-        while let Some(message) = stream.try_next().await.map_err(|error| session.failed(action, error))? {
-            if let Some(row) = finder.row(&message).map_err(defect)? {
-                take(&mut collected, row);
+        while let Some(piece) = stream.next().await? {
+            let mut bytes = 0;
+            for message in contents(&piece) {
+                if let Some(row) = finder.row(message).map_err(defect)? {
+                    take(&mut collected, row);
+                }
+                bytes += message.len();
             }
-            counter.add(message.len());
+            moved.add(bytes, &around.progress);
         }
         Ok(collected)
     };
-    supervise("read rows", &moved, &around.stop, work).await
+    supervise(READ, &moved, &around.stop, work).await
 }
 
 async fn copy_here(
@@ -102,38 +105,40 @@ async fn copy_here(
     around: &Surroundings,
 ) -> Result<RowDigest> {
     let (source, target) = (&from.session, &to.session);
-    let moved = AtomicU64::new(0);
+    let moved = Moved::default();
+    let refused = |error| target.failed("write rows", error);
     let work = async {
-        let (reading, writing) = ("read rows", "write rows");
-        let (stream, sink) = tokio::try_join!(
-            async { source.copy_out(&from.statement).await.map_err(|error| source.failed(reading, error)) },
-            async { target.copy_in::<_, Bytes>(&to.statement).await.map_err(|error| target.failed(writing, error)) },
-        )?;
-        let (mut stream, mut sink) = (pin!(stream), pin!(sink));
+        let (mut stream, sink) = tokio::try_join!(source.copy_out(READ, &from.statement), async {
+            target.copy_in::<_, Bytes>(&to.statement).await.map_err(refused)
+        })?;
+        let mut sink = pin!(sink);
         let mut digest = RowDigest::EMPTY;
         let mut finder = RowFinder::new(format);
-        let mut counter = Counter::new(&moved, &around.progress);
         let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        while let Some(message) = stream.try_next().await.map_err(|error| source.failed(reading, error))? {
-            if let Some(row) = finder.row(&message).map_err(defect)? {
-                digest.add_row(&spelling.of_row(row));
+        while let Some(piece) = stream.next().await? {
+            let mut bytes = 0;
+            for message in contents(&piece) {
+                bytes += message.len();
+                if let Some(row) = finder.row(message).map_err(defect)? {
+                    digest.add_row(&spelling.of_row(row));
+                }
+                if chunk.len() + message.len() > CHUNK_BYTES && !chunk.is_empty() {
+                    sink.send(chunk.split().freeze()).await.map_err(refused)?;
+                    chunk.reserve(CHUNK_BYTES);
+                }
+                if message.len() >= CHUNK_BYTES {
+                    // A giant goes on as it is: no second copy of it in memory.
+                    sink.send(piece.slice_ref(message)).await.map_err(refused)?;
+                } else {
+                    chunk.extend_from_slice(message);
+                }
             }
-            counter.add(message.len());
-            if chunk.len() + message.len() > CHUNK_BYTES && !chunk.is_empty() {
-                sink.send(chunk.split().freeze()).await.map_err(|error| target.failed(writing, error))?;
-                chunk.reserve(CHUNK_BYTES);
-            }
-            if message.len() >= CHUNK_BYTES {
-                // A giant goes on as it is: no second copy of it in memory.
-                sink.send(message).await.map_err(|error| target.failed(writing, error))?;
-            } else {
-                chunk.extend_from_slice(&message);
-            }
+            moved.add(bytes, &around.progress);
         }
         if !chunk.is_empty() {
-            sink.send(chunk.freeze()).await.map_err(|error| target.failed(writing, error))?;
+            sink.send(chunk.freeze()).await.map_err(refused)?;
         }
-        let written = sink.finish().await.map_err(|error| target.failed(writing, error))?;
+        let written = sink.finish().await.map_err(refused)?;
         if written != digest.rows {
             return Err(Error::Defect(format!("{} rows were read, but the target took {written}", digest.rows)));
         }
@@ -149,15 +154,15 @@ fn defect(error: RowError) -> Error {
 /// Runs `work` until it ends, is stopped, or has moved nothing for [`IDLE_MAX`].
 async fn supervise<T>(
     action: &str,
-    moved: &AtomicU64,
+    moved: &Moved,
     stop: &CancellationToken,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let stalled = async {
-        let (mut last, mut idle) = (moved.load(Ordering::Relaxed), Duration::ZERO);
+        let (mut last, mut idle) = (moved.bytes(), Duration::ZERO);
         while idle < IDLE_MAX {
             tokio::time::sleep(IDLE_CHECK_INTERVAL).await;
-            let now = moved.load(Ordering::Relaxed);
+            let now = moved.bytes();
             idle = if now == last { idle + IDLE_CHECK_INTERVAL } else { Duration::ZERO };
             last = now;
         }
@@ -170,34 +175,17 @@ async fn supervise<T>(
     }
 }
 
-/// Counts bytes for the watchdog and the display, in steps: two atomic additions per row would show in a profile.
-struct Counter<'a> {
-    pending: u64,
-    moved: &'a AtomicU64,
-    progress: &'a Progress,
-}
+/// Counts bytes for the watchdog and the display.
+#[derive(Default)]
+struct Moved(AtomicU64);
 
-impl<'a> Counter<'a> {
-    fn new(moved: &'a AtomicU64, progress: &'a Progress) -> Self {
-        Self { pending: 0, moved, progress }
+impl Moved {
+    fn add(&self, bytes: usize, progress: &Progress) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+        progress.add_bytes(bytes as u64);
     }
 
-    fn add(&mut self, bytes: usize) {
-        self.pending += bytes as u64;
-        if self.pending >= CHUNK_BYTES as u64 {
-            self.flush();
-        }
-    }
-
-    fn flush(&mut self) {
-        self.moved.fetch_add(self.pending, Ordering::Relaxed);
-        self.progress.add_bytes(self.pending);
-        self.pending = 0;
-    }
-}
-
-impl Drop for Counter<'_> {
-    fn drop(&mut self) {
-        self.flush();
+    fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
