@@ -19,14 +19,14 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, ServerError, Side};
 use crate::sql;
-use crate::tap::{Outlet, Tap, TappedTls};
+use crate::tap::{Outflow, Outlet, Tap, TappedTls};
 use crate::tls::SslMode;
 use crate::wire::{self, Wire};
 
 /// Settings that every session has, so that equal content gives equal text on every server (facts: text output is
 /// the same from PostgreSQL 12 to 18 with these pinned), and no server-side limit ends a long copy. A server that does
 /// not know one of them (`transaction_timeout` came with 17) is left alone with it.
-const PINNED: [(&str, &str); 18] = [
+const PINNED: [(&str, &str); 23] = [
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
     ("IntervalStyle", "iso_8601"),
@@ -36,6 +36,13 @@ const PINNED: [(&str, &str); 18] = [
     ("search_path", ""),
     ("row_security", "off"),
     ("synchronize_seqscans", "off"),
+    // What a database or a role may have set otherwise, and changes what is printed, or how XML is read.
+    ("quote_all_identifiers", "off"),
+    ("standard_conforming_strings", "on"),
+    ("xmloption", "content"),
+    ("default_tablespace", ""),
+    // Our statements are long and simple: rows of 250 columns, catalogs of 10,000 tables. Compiling them gains nothing.
+    ("jit", "off"),
     ("statement_timeout", "0"),
     // Ten minutes, as long as a stream may stand still: whoever holds the lock is not going to let go.
     ("lock_timeout", "600000"),
@@ -75,9 +82,11 @@ pub struct Session {
 
 /// The rows of a `COPY … TO STDOUT` as they come.
 pub struct CopyOut {
-    pieces: mpsc::Receiver<Bytes>,
+    pieces: mpsc::Receiver<Outflow>,
     /// The rows pass the driver by; it knows how the COPY ended.
     end: Pin<Box<CopyOutStream>>,
+    /// How many rows there were, as the server has it.
+    count: Option<u64>,
     side: Side,
     action: &'static str,
 }
@@ -86,14 +95,33 @@ impl CopyOut {
     /// The next piece: one or more whole messages, as [`rows::contents`](crate::rows::contents) tells apart. `None` after the
     /// last of them; an error where the COPY or the connection failed.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        if let Some(piece) = self.pieces.recv().await {
-            return Ok(Some(piece));
+        match self.pieces.recv().await {
+            Some(Outflow::Rows(piece)) => return Ok(Some(piece)),
+            Some(Outflow::Count(count)) => self.count = Some(count),
+            None => {}
         }
-        match self.end.try_next().await {
-            Ok(None) => Ok(None),
-            Ok(Some(_)) => Err(Error::Defect("rows of a COPY went to the driver".into())),
-            Err(error) => Err(Error::Statement { side: self.side, action: self.action.into(), source: error.into() }),
+        loop {
+            match self.end.try_next().await {
+                Ok(None) if self.count.is_some() => return Ok(None),
+                // The rows ended, and then something failed: that is what comes next.
+                Ok(None) => {}
+                Ok(Some(_)) => return Err(Error::Defect("rows of a COPY went to the driver".into())),
+                Err(error) => return Err(self.failed(error.into())),
+            }
         }
+    }
+
+    /// After the last piece: fails unless these were as many rows as the server says that it has sent. A connection that was
+    /// garbled on its way can look like one that has come to its end.
+    pub fn check(&self, rows: u64) -> Result<()> {
+        match self.count {
+            Some(count) if count == rows => Ok(()),
+            count => Err(self.failed(ServerError::cut_short(rows, count.unwrap_or(0)))),
+        }
+    }
+
+    fn failed(&self, source: ServerError) -> Error {
+        Error::Statement { side: self.side, action: self.action.into(), source }
     }
 }
 
@@ -198,7 +226,7 @@ impl Session {
         let pieces = self.outlet.open();
         let begun = self.client.copy_out(&prepared).await.inspect_err(|_| self.outlet.close());
         let end = Box::pin(begun.map_err(|error| self.failed(action, error))?);
-        Ok(CopyOut { pieces, end, side: self.side, action })
+        Ok(CopyOut { pieces, end, count: None, side: self.side, action })
     }
 
     /// The error of a statement of this session.

@@ -15,6 +15,17 @@ use crate::rights::Rights;
 use crate::statistics::Carrier;
 use crate::stream::Surroundings;
 
+/// What a start of a run found on the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing of this run.
+    Nothing,
+    /// Work of an earlier start, or of somebody else.
+    Work,
+    /// Work of an earlier start, and the tables have their triggers and rules already.
+    WorkAndTriggers,
+}
+
 /// Shared by all workers of one run; cheap to clone.
 #[derive(Clone)]
 pub struct Context {
@@ -28,10 +39,8 @@ pub struct Context {
     pub target_version: ServerVersion,
     /// Tables larger than this are read back in ranges.
     pub segment_bytes_max: u64,
-    /// Whether the target's tables have their triggers and rules already: a run that goes on.
-    pub has_triggers: bool,
-    /// Whether nothing of this run was on the target when this start of it began.
-    pub began_empty: bool,
+    /// What there was on the target when this start of the run began.
+    pub found: Found,
     /// Whether what was written is read back.
     pub reads_back: bool,
     /// The source's statistics, where they can be carried over.

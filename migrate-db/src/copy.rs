@@ -10,7 +10,7 @@ use common::finding::{Finding, FindingKind};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_postgres::error::SqlState;
 
-use crate::context::Context;
+use crate::context::{Context, Found};
 use crate::error::{Error, Result, Side};
 use crate::journal::{self, SegmentLine};
 use crate::plan::TablePlan;
@@ -194,7 +194,8 @@ async fn copy_segment(
             let freeze = whole && plan.table.bytes >= FREEZE_ABOVE_BYTES;
             let begin = if freeze { format!("BEGIN; TRUNCATE ONLY {}", name.sql()) } else { "BEGIN".into() };
             writer.execute(&format!("begin a segment of {name}"), &begin).await?;
-            let quiet = if context.has_triggers { Some(Quiet::of(&writer, name).await?) } else { None };
+            let quiet =
+                if context.found == Found::WorkAndTriggers { Some(Quiet::of(&writer, name).await?) } else { None };
             if let Some(quiet) = &quiet {
                 quiet.begin(&writer).await?;
             }

@@ -282,6 +282,13 @@ impl ServerError {
         Self { message: format!("error connecting to server: {error}"), code: None, transient }
     }
 
+    /// A COPY that looked as if it had come to its end, and had not.
+    pub fn cut_short(taken: u64, sent: u64) -> Self {
+        let message =
+            format!("{taken} rows came of {sent} that the server says it has sent: the connection is garbled");
+        Self { message, code: None, transient: true }
+    }
+
     /// A time limit of ours was exceeded.
     pub fn timeout(what: &str, limit: Duration) -> Self {
         Self { message: format!("{what} took longer than {} s", limit.as_secs()), code: None, transient: true }
@@ -309,7 +316,8 @@ impl From<tokio_postgres::Error> for ServerError {
         let mut message = error.to_string();
         let mut cause = std::error::Error::source(&error);
         // Anything that broke the conversation is worth another try; anything we cannot make sense of is not.
-        let mut transient = error.is_closed();
+        let is_garbled = message.starts_with("error parsing response") || message.starts_with("unexpected message");
+        let mut transient = error.is_closed() || is_garbled;
         while let Some(inner) = cause {
             if let Some(io) = inner.downcast_ref::<std::io::Error>() {
                 transient |= !io.to_string().contains("certificate") && io.kind() != std::io::ErrorKind::InvalidInput;

@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::catalog::{ForeignKey, Index, RelationName, Table};
 use crate::connect::Session;
-use crate::context::Context;
+use crate::context::{Context, Found};
 use crate::error::{Error, Result};
 use crate::record::BUILD;
 use crate::{orphans, sql};
@@ -159,7 +159,7 @@ async fn constraint_exists(
     table: &RelationName,
     name: &str,
 ) -> Result<bool> {
-    if context.began_empty && attempt == 1 {
+    if context.found == Found::Nothing && attempt == 1 {
         return Ok(false);
     }
     let statement = "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND conname = $2)";

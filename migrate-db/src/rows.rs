@@ -11,6 +11,10 @@ use crate::segment::Format;
 pub const COPY_DATA: u8 = b'd';
 /// A message's letter and length.
 pub const HEADER_LEN: usize = 5;
+/// The letters of all messages that a server sends (documentation, "Message Formats").
+const LETTERS: &[u8] = b"123ACDEGHIKNRSTVWZcdnstv";
+/// No server sends a longer one (`PQ_LARGE_MESSAGE_LIMIT` in PostgreSQL's `pqcomm.h`, and the length itself).
+const MESSAGE_BYTES_MAX: i32 = 0x4000_0003;
 
 /// The 11 bytes that open a binary COPY stream.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -32,14 +36,18 @@ pub enum RowError {
 
 /// The letter of the message that `bytes` begin with, and its whole length; `None` while that is not there yet.
 ///
-/// Fails where the length is none: it counts itself (documentation, "Message Formats").
+/// Fails where no server sends such a message: the letter is none, or the length, which counts itself. Whoever waited for such
+/// a message would wait long.
 #[inline]
 pub fn message_header(bytes: &[u8]) -> io::Result<Option<(u8, usize)>> {
     let Some(&[letter, first, second, third, fourth]) = bytes.first_chunk::<HEADER_LEN>() else { return Ok(None) };
     match i32::from_be_bytes([first, second, third, fourth]) {
-        length @ 4.. => Ok(Some((letter, 1 + length.unsigned_abs() as usize))),
+        length @ 4..=MESSAGE_BYTES_MAX if LETTERS.contains(&letter) => {
+            Ok(Some((letter, 1 + length.unsigned_abs() as usize)))
+        }
         length => {
-            Err(io::Error::new(io::ErrorKind::InvalidData, format!("the server sent a message of {length} bytes")))
+            let garbled = format!("the connection is garbled: a message {letter:#04x} of {length} bytes");
+            Err(io::Error::new(io::ErrorKind::InvalidData, garbled))
         }
     }
 }
@@ -150,6 +158,8 @@ mod tests {
         assert_eq!(message_header(b"d\0\0\x01\0").unwrap(), Some((COPY_DATA, 257)));
         assert!(message_header(b"d\0\0\0\x03").is_err());
         assert!(message_header(b"d\xff\xff\xff\xff").is_err());
+        assert!(message_header(b"d\x7f\xff\xff\xff").is_err());
+        assert!(message_header(b"x\0\0\0\x05").is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::catalog::{self, RelationName, ServerVersion};
 use crate::client_tools::ClientTools;
 use crate::config::{Config, Mode};
 use crate::connect::{Pool, Session};
-use crate::context::Context;
+use crate::context::{Context, Found};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Side};
 use crate::forecast::Forecast;
@@ -216,8 +216,7 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
         builders: Pool::new(&config.target, Side::Target, index_jobs, index::prepare_builder(index_jobs)),
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
         segment_bytes_max: config.segment_bytes_max.unwrap_or(segment::BYTES_MAX_LEAST),
-        has_triggers: false,
-        began_empty: false,
+        found: Found::Work,
         reads_back: !config.copy_only,
         statistics: state.statistics.clone(),
         show_keys: config.show_keys,
@@ -249,8 +248,11 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     let schema = Schema::dump(&tools, snapshot.endpoint(), &snapshot, &plan.planted, config.rights, stop).await?;
     restore.pre_data(&schema, &journal, &control).await?;
     let mut context = context(config, stop, state, &plan, &snapshot);
-    context.has_triggers = journal.is_done(Step::PostData);
-    context.began_empty = !resumed;
+    context.found = match (resumed, journal.is_done(Step::PostData)) {
+        (false, _) => Found::Nothing,
+        (true, false) => Found::Work,
+        (true, true) => Found::WorkAndTriggers,
+    };
     let _builds = builds::watch(&config.target, &state.progress, plan.bytes());
     let phase = if config.copy_only { "copy" } else { "copy and verify" };
     state.progress.begin_phase(phase, Some(context.passes() * plan.bytes()), Some(plan.tables.len() as u64));

@@ -82,16 +82,19 @@ async fn collect_here<T>(
     let work = async {
         let mut stream = from.session.copy_out(READ, &from.statement).await?;
         let mut finder = RowFinder::new(format);
+        let mut rows = 0;
         while let Some(piece) = stream.next().await? {
             let mut bytes = 0;
             for message in contents(&piece) {
                 if let Some(row) = finder.row(message).map_err(defect)? {
                     take(&mut collected, row);
+                    rows += 1;
                 }
                 bytes += message.len();
             }
             moved.add(bytes, &around.progress);
         }
+        stream.check(rows)?;
         Ok(collected)
     };
     supervise(READ, &moved, &around.stop, work).await
@@ -135,6 +138,7 @@ async fn copy_here(
             }
             moved.add(bytes, &around.progress);
         }
+        stream.check(digest.rows)?;
         if !chunk.is_empty() {
             sink.send(chunk.freeze()).await.map_err(refused)?;
         }

@@ -30,17 +30,28 @@ const READ_BYTES: usize = 128 * 1024;
 const PASSED_ON_BYTES: usize = READ_BYTES / 2;
 /// So many pieces wait for whoever takes them; then the server waits.
 const PIECES_WAITING_MAX: usize = 2;
-/// "CopyDone" and "ErrorResponse": no rows of this COPY come after them.
-const ENDS: [u8; 2] = [b'c', b'E'];
+/// "CommandComplete": the server's own word of how many rows there were.
+const COMMAND_COMPLETE: u8 = b'C';
+/// "ErrorResponse": no rows of this COPY come after it.
+const ERROR: u8 = b'E';
+
+/// What an outlet gives.
+#[derive(Debug)]
+pub enum Outflow {
+    /// Rows: one or more whole messages.
+    Rows(Bytes),
+    /// So many rows the server says that it has sent. Comes last, and only where the COPY came to its end.
+    Count(u64),
+}
 
 /// Where the rows of the next COPY go: shared by a tap and the session that owns the connection.
 #[derive(Clone, Default)]
-pub struct Outlet(Arc<Mutex<Option<mpsc::Sender<Bytes>>>>);
+pub struct Outlet(Arc<Mutex<Option<mpsc::Sender<Outflow>>>>);
 
 impl Outlet {
     /// The rows of the COPY that is asked for next come here, in pieces of one or more whole messages; none any more after
     /// its end, its failure, or that of the connection. To be called before it is asked for.
-    pub fn open(&self) -> mpsc::Receiver<Bytes> {
+    pub fn open(&self) -> mpsc::Receiver<Outflow> {
         let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
         self.set(Some(sender));
         receiver
@@ -51,11 +62,11 @@ impl Outlet {
         self.set(None);
     }
 
-    fn set(&self, sender: Option<mpsc::Sender<Bytes>>) {
+    fn set(&self, sender: Option<mpsc::Sender<Outflow>>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sender;
     }
 
-    fn take(&self) -> Option<mpsc::Sender<Bytes>> {
+    fn take(&self) -> Option<mpsc::Sender<Outflow>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -65,7 +76,7 @@ pub struct Tap<S> {
     inner: S,
     outlet: Outlet,
     /// The outlet of the COPY under way.
-    rows: Option<PollSender<Bytes>>,
+    rows: Option<PollSender<Outflow>>,
     /// Read and not yet passed on. Begins within a message that is the reader's, or with a message.
     buffer: BytesMut,
     /// How much of the message that is being passed to the reader is still to come.
@@ -90,11 +101,11 @@ impl<S> Tap<S> {
         loop {
             let header = rows::message_header(&self.buffer[self.run..])?;
             let Some((tag, length)) = header else { return Ok(Next::More(HEADER_LEN)) };
-            if tag != COPY_DATA || !self.has_outlet() {
-                return Ok(Next::Other { tag, length });
-            }
-            if self.buffer.len() - self.run < length {
-                return Ok(Next::More(length));
+            let is_whole = self.buffer.len() - self.run >= length;
+            match tag {
+                COPY_DATA | COMMAND_COMPLETE if self.has_outlet() && !is_whole => return Ok(Next::More(length)),
+                COPY_DATA if self.has_outlet() => {}
+                _ => return Ok(Next::Other { tag, length }),
             }
             self.run += length;
             if self.run >= PASSED_ON_BYTES {
@@ -121,10 +132,33 @@ impl<S> Tap<S> {
         }
         if is_wanted {
             // Cannot fail: the place was reserved.
-            let _ = rows.send_item(piece);
+            let _ = rows.send_item(Outflow::Rows(piece));
         }
         Poll::Ready(())
     }
+
+    /// Tells how the COPY under way ended, if `tag` is its end, and closes the outlet. The message, of `length` bytes, stands at the
+    /// beginning of the buffer.
+    fn poll_end(&mut self, context: &mut Context<'_>, tag: u8, length: usize) -> Poll<()> {
+        if ![COMMAND_COMPLETE, ERROR].contains(&tag) || !self.has_outlet() {
+            return Poll::Ready(());
+        }
+        if tag == COMMAND_COMPLETE
+            && let Some(count) = copied_count(&self.buffer[HEADER_LEN..length])
+            && let Some(rows) = &mut self.rows
+            && ready!(rows.poll_reserve(context)).is_ok()
+        {
+            let _ = rows.send_item(Outflow::Count(count));
+        }
+        self.rows = None;
+        self.outlet.close();
+        Poll::Ready(())
+    }
+}
+
+/// The number of rows in `COPY 3000`, which a zero byte ends.
+fn copied_count(completed: &[u8]) -> Option<u64> {
+    std::str::from_utf8(completed.strip_suffix(b"\0")?).ok()?.strip_prefix("COPY ")?.parse().ok()
 }
 
 /// What stands behind the run.
@@ -182,10 +216,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                 continue;
             }
             if let Next::Other { tag, length } = next {
-                if ENDS.contains(&tag) {
-                    this.rows = None;
-                    this.outlet.close();
-                }
+                ready!(this.poll_end(context, tag, length));
                 this.passing = length;
             }
         }
@@ -218,8 +249,8 @@ mod tests {
         [&[tag], length.as_slice(), content].concat()
     }
 
-    /// Sends `bytes` in `pieces` of such lengths, over and over, and gives what the reader and the outlet got of them.
-    async fn tapped(bytes: Vec<u8>, pieces: Vec<usize>, is_open: bool) -> (Vec<u8>, Vec<u8>) {
+    /// Sends `bytes` in `pieces` of such lengths, over and over, and gives what the reader and the outlet got of them, and the count.
+    async fn tapped(bytes: Vec<u8>, pieces: Vec<usize>, is_open: bool) -> (Vec<u8>, Vec<u8>, Option<u64>) {
         let (server, client) = tokio::io::duplex(1 << 20);
         let outlet = Outlet::default();
         let mut rows = is_open.then(|| outlet.open());
@@ -242,17 +273,25 @@ mod tests {
             read
         };
         let take = async {
-            let mut taken = Vec::new();
+            let (mut taken, mut count) = (Vec::new(), None);
             while let Some(rows) = &mut rows
-                && let Some(piece) = rows.recv().await
+                && let Some(outflow) = rows.recv().await
             {
-                assert_eq!(rows::contents(&piece).map(|row| row.len() + HEADER_LEN).sum::<usize>(), piece.len());
-                taken.extend_from_slice(&piece);
+                match outflow {
+                    Outflow::Rows(piece) => {
+                        assert_eq!(
+                            rows::contents(&piece).map(|row| row.len() + HEADER_LEN).sum::<usize>(),
+                            piece.len()
+                        );
+                        taken.extend_from_slice(&piece);
+                    }
+                    Outflow::Count(said) => count = Some(said),
+                }
             }
-            taken
+            (taken, count)
         };
-        let ((), read, taken) = tokio::join!(send, read, take);
-        (read, taken)
+        let ((), read, (taken, count)) = tokio::join!(send, read, take);
+        (read, taken, count)
     }
 
     fn run<T>(work: impl Future<Output = T>) -> T {
@@ -270,18 +309,18 @@ mod tests {
             is_open: bool,
         ) {
             let (mut others, mut taken, mut sent) = (Vec::new(), Vec::new(), Vec::new());
-            let mut to_reader = |sent: &mut Vec<u8>, tag, length| {
-                let message = message(tag, &vec![7; length]);
+            let mut to_reader = |sent: &mut Vec<u8>, tag, content: &[u8]| {
+                let message = message(tag, content);
                 sent.extend_from_slice(&message);
                 others.extend_from_slice(&message);
             };
             for (tag, length) in before {
-                to_reader(&mut sent, tag, length);
+                to_reader(&mut sent, tag, &vec![7; length]);
             }
             let notice_at = notice_at.index(rows.len() + 1);
             for (number, length) in rows.iter().enumerate() {
                 if number == notice_at {
-                    to_reader(&mut sent, b'N', 20);
+                    to_reader(&mut sent, b'N', &[7; 20]);
                 }
                 if is_open {
                     let row = message(COPY_DATA, &vec![u8::try_from(number).unwrap(); *length]);
@@ -289,20 +328,21 @@ mod tests {
                     taken.extend_from_slice(&row);
                 } else {
                     // Nobody asked for them: they are the driver's, as ever.
-                    to_reader(&mut sent, COPY_DATA, *length);
+                    to_reader(&mut sent, COPY_DATA, &vec![8; *length]);
                 }
             }
-            to_reader(&mut sent, b'c', 0);
-            to_reader(&mut sent, b'Z', 1);
-            prop_assert_eq!(run(tapped(sent, pieces, is_open)), (others, taken));
+            to_reader(&mut sent, b'c', b"");
+            to_reader(&mut sent, COMMAND_COMPLETE, format!("COPY {}\0", rows.len()).as_bytes());
+            to_reader(&mut sent, b'Z', b"I");
+            prop_assert_eq!(run(tapped(sent, pieces, is_open)), (others, taken, is_open.then_some(rows.len() as u64)));
         }
     }
 
     #[test]
     fn an_error_ends_the_rows() {
         let sent = [message(COPY_DATA, b"row"), message(b'E', b"SERROR\0")].concat();
-        let (read, taken) = run(tapped(sent, vec![4], true));
-        assert_eq!((read, taken), (message(b'E', b"SERROR\0"), message(COPY_DATA, b"row")));
+        let tapped = run(tapped(sent, vec![4], true));
+        assert_eq!(tapped, (message(b'E', b"SERROR\0"), message(COPY_DATA, b"row"), None));
     }
 
     #[test]
@@ -311,22 +351,22 @@ mod tests {
             let (mut server, client) = tokio::io::duplex(1 << 20);
             let outlet = Outlet::default();
             drop(outlet.open());
-            let rows: Vec<u8> = (0..9).flat_map(|_| message(COPY_DATA, &[1; 100_000])).collect();
-            server.write_all(&[rows, message(b'c', b"")].concat()).await.unwrap();
+            let rows: Vec<u8> = (0..9).flat_map(|_| message(COPY_DATA, &vec![1; 100_000])).collect();
+            server.write_all(&[rows, message(b'C', b"COPY 9\0")].concat()).await.unwrap();
             drop(server);
             let mut tap = Tap::new(client, outlet);
             let mut read = Vec::new();
             tap.read_to_end(&mut read).await.unwrap();
             (read, tap.rows.is_some())
         });
-        assert_eq!((read, taken), (message(b'c', b""), false));
+        assert_eq!((read, taken), (message(b'C', b"COPY 9\0"), false));
     }
 
     #[test]
     fn a_connection_that_ends_within_a_row_ends_the_rows() {
-        let sent = message(COPY_DATA, &[1; 200_000]);
-        let (read, taken) = run(tapped(sent[..150_000].to_vec(), vec![9_000], true));
-        assert!(read.is_empty() && taken.is_empty());
+        let sent = message(COPY_DATA, &vec![1; 200_000]);
+        let (read, taken, count) = run(tapped(sent[..150_000].to_vec(), vec![9_000], true));
+        assert!(read.is_empty() && taken.is_empty() && count.is_none());
     }
 
     #[test]

@@ -10,7 +10,8 @@ started=$SECONDS
 passed=0
 failed=0
 log=$(mktemp "${TMPDIR:-/tmp}/migration-test.XXXXXX")
-trap 'rm -f "$log"' EXIT
+images_log=$(mktemp "${TMPDIR:-/tmp}/migration-test-images.XXXXXX")
+trap 'rm -f "$log" "$images_log"' EXIT
 
 say() { printf '%s\n' "$*"; }
 
@@ -110,7 +111,7 @@ start_engine() {
     give_up "dockerd does not start: $(tail -n 3 "${TMPDIR:-/tmp}/migration-test-dockerd.log")"
 }
 
-# All at once: they wait for networks more than for the processor.
+# All at once.
 images() {
     local builder builders=() status=0 engine
     for engine in postgres-13 postgres-15 postgres-17 postgres-18 s3; do
@@ -118,6 +119,14 @@ images() {
         builders+=($!)
     done
     for builder in "${builders[@]}"; do wait "$builder" || status=1; done
+    return "$status"
+}
+
+# images_built JOB: waits for the job that builds the images, and shows what it said.
+images_built() {
+    local status=0
+    wait "$1" || status=$?
+    cat "$images_log"
     return "$status"
 }
 
@@ -158,7 +167,10 @@ main() {
     install_missing
     start_engine
 
-    check "images of the engines" images
+    # Beside the builds, which they do not disturb: they wait for networks more than for the processor.
+    local building
+    images >"$images_log" 2>&1 &
+    building=$!
     check "cargo fmt" cargo fmt --all --check
     check "cargo clippy" cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
     deny
@@ -170,6 +182,7 @@ main() {
     export TEST_PROGRAM_DIR=$target/debug
     suite "unit tests" --workspace --lib --bins
     suite "examples in the documentation" --workspace --doc
+    check "images of the engines" images_built "$building"
     suite "integration suite" --workspace --test it
     finish
 }

@@ -1,11 +1,11 @@
-//! A TCP proxy on loopback that forwards until it is told otherwise: cuts, stalls, refuses. For tests of broken networks.
+//! A TCP proxy on loopback that forwards until it is told otherwise: cuts, stalls, refuses, inserts. For tests of broken networks.
 //!
 //! Runs in a thread with a runtime of its own. Knows nothing of the protocols that pass through it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,6 +39,15 @@ struct Shared {
     forwarded: AtomicU64,
     sent_until_stall: AtomicU64,
     accepted: AtomicU64,
+    insertion: Mutex<Option<Insertion>>,
+}
+
+/// Bytes that nobody sent.
+struct Insertion {
+    /// They go so many bytes before this comes from the target.
+    marker: Vec<u8>,
+    back: usize,
+    bytes: Vec<u8>,
 }
 
 /// A running proxy. Dropping it closes every connection.
@@ -51,6 +60,17 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
+    /// Inserts `bytes` once, `back` bytes before `marker` comes from the target.
+    pub fn insert_before(&self, marker: &[u8], back: usize, bytes: &[u8]) {
+        let insertion = Insertion { marker: marker.to_vec(), back, bytes: bytes.to_vec() };
+        *self.shared.insertion.lock().unwrap_or_else(PoisonError::into_inner) = Some(insertion);
+    }
+
+    /// Whether what was to be inserted has been.
+    pub fn has_inserted(&self) -> bool {
+        self.shared.insertion.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// Starts a proxy to `target` on 127.0.0.1 and a port of the system's choice.
     ///
     /// # Errors
@@ -80,6 +100,7 @@ impl FaultProxy {
             forwarded: AtomicU64::new(0),
             sent_until_stall: AtomicU64::new(u64::MAX),
             accepted: AtomicU64::new(0),
+            insertion: Mutex::new(None),
         });
         let of_thread = Arc::clone(&shared);
         let of_connections = cuts.clone();
@@ -211,7 +232,15 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, 
         } else {
             shared.count_sent(allowed as u64);
         }
-        if to.write_all(&chunk[..allowed]).await.is_err() {
+        let inserted = cuts.and_then(|_| shared.insertion(&chunk[..allowed]));
+        let written = match inserted {
+            Some((position, bytes)) => {
+                let whole = [&chunk[..position], &bytes, &chunk[position..allowed]].concat();
+                to.write_all(&whole).await
+            }
+            None => to.write_all(&chunk[..allowed]).await,
+        };
+        if written.is_err() {
             return;
         }
         if let Some(cuts) = cuts.filter(|_| allowed < count) {
@@ -223,6 +252,15 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, 
 }
 
 impl Shared {
+    /// What is to be inserted into `chunk`, and where; asked for once. What is torn between two chunks is passed over.
+    fn insertion(&self, chunk: &[u8]) -> Option<(usize, Vec<u8>)> {
+        let mut wanted = self.insertion.lock().unwrap_or_else(PoisonError::into_inner);
+        let Insertion { marker, back, .. } = wanted.as_ref()?;
+        let found = chunk.windows(marker.len()).position(|window| window == marker)?;
+        let position = found.checked_sub(*back)?;
+        wanted.take().map(|insertion| (position, insertion.bytes))
+    }
+
     /// Counts what goes on from the target. One thread serves all connections; who sees the new count sees the stall too.
     fn count(&self, bytes: u64) {
         if self.forwarded.load(Ordering::SeqCst) + bytes >= self.stall_at.load(Ordering::SeqCst) {

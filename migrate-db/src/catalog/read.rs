@@ -193,8 +193,11 @@ async fn indexes(session: &Session) -> Result<HashMap<u32, TableIndexes>> {
                 ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
                       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
                       WHERE i.indisprimary AND k.position <= i.indnatts ORDER BY k.position),
-                ARRAY(SELECT format('%s SET STATISTICS %s', a.attnum, a.attstattarget) FROM pg_attribute a
+                ARRAY(SELECT format('ALTER COLUMN %s SET STATISTICS %s', a.attnum, a.attstattarget) FROM pg_attribute a
                       WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0)
+                || ARRAY(SELECT format('DEPENDS ON EXTENSION %I', e.extname)
+                         FROM pg_depend d JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+                         WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.deptype = 'x')
          FROM pg_index i
          JOIN pg_class ic ON ic.oid = i.indexrelid
          JOIN pg_am am ON am.oid = ic.relam
@@ -219,9 +222,9 @@ async fn indexes(session: &Session) -> Result<HashMap<u32, TableIndexes>> {
         }
         let name = RelationName { schema: row.get(2), name: row.get(3) };
         let table = RelationName { schema: row.get(2), name: row.get(12) };
-        let statistics: Vec<String> = row.get(15);
+        let changes: Vec<String> = row.get(15);
         let mut completions: Vec<String> =
-            statistics.iter().map(|target| format!("ALTER INDEX {} ALTER COLUMN {target}", name.sql())).collect();
+            changes.iter().map(|change| format!("ALTER INDEX {} {change}", name.sql())).collect();
         if row.get(10) {
             completions.push(format!("ALTER TABLE {} CLUSTER ON {}", table.sql(), sql::identifier(&name.name)));
         }

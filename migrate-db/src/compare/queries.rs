@@ -99,6 +99,10 @@ fn relations() -> String {
     )
 }
 
+/// The options of a column that somebody has set. Servers of late 2026 (17.12) keep a number of their own among them, `pg_attver`,
+/// anew for each table that is made; `pg_dump` of that release passes over it too.
+const SET_OPTIONS: &str = r"nullif(array(SELECT one FROM unnest(a.attoptions) AS o (one) WHERE one NOT LIKE 'pg\_attver=%' ORDER BY one), '{}')::text";
+
 /// The position counts living columns only. Children of ordinary inheritance are passed over there: `pg_dump` puts their
 /// inherited columns first, which is noted with the table. A partition's identity is its parent's since 17; before, the
 /// partition had none, or a sequence of its own, which is compared as such.
@@ -119,7 +123,7 @@ fn columns() -> String {
                     'storage', CASE WHEN c.relkind IN ('r', 'p', 'm') THEN a.attstorage END,
                     'compression', nullif(to_jsonb(a) ->> 'attcompression', ''),
                     'statistics target', nullif(a.attstattarget, -1),
-                    'options', a.attoptions::text,
+                    'options', {SET_OPTIONS},
                     'foreign options', {},
                     'position', CASE WHEN c.relkind <> 'r' OR c.relispartition OR NOT EXISTS
                         (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
@@ -147,7 +151,10 @@ fn indexes() -> String {
                     'statistics targets', (SELECT string_agg(format('%s: %s', a.attnum, a.attstattarget), ', '
                                                              ORDER BY a.attnum)
                                            FROM pg_attribute a
-                                           WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0))::text
+                                           WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0),
+                    'depends on', (SELECT string_agg(e.extname::text, ', ' ORDER BY e.extname)
+                                   FROM pg_depend d JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+                                   WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.deptype = 'x'))::text
          FROM pg_index i
          JOIN pg_class ic ON ic.oid = i.indexrelid
          JOIN pg_class c ON c.oid = i.indrelid
@@ -159,7 +166,8 @@ fn indexes() -> String {
 
 /// Without NOT NULL (compared with the columns, and by name where both sides have names), constraint triggers (compared with the
 /// triggers), and those of partitions that follow their parent's foreign key under names of the server's choice. A foreign key whose
-/// triggers are switched off, there or on a partition, holds nothing: `DISABLE TRIGGER ALL` does that.
+/// triggers are switched off, there or on a partition, holds nothing: `DISABLE TRIGGER ALL` does that. Where no trigger of a
+/// constraint is, nobody need look at each key.
 fn constraints(version: ServerVersion) -> String {
     let copies = if version.major() >= 11 {
         "UNION ALL SELECT copy.oid FROM pg_constraint copy JOIN key ON copy.conparentid = key.oid"
@@ -172,7 +180,8 @@ fn constraints(version: ServerVersion) -> String {
                 json_build_object(
                     'definition', regexp_replace(pg_get_constraintdef(con.oid), ' NOT VALID$', ''),
                     'validated', con.convalidated,
-                    '{FOREIGN_KEY_TRIGGERS}', CASE con.contype WHEN 'f' THEN (
+                    '{FOREIGN_KEY_TRIGGERS}', CASE WHEN con.contype = 'f'
+                        AND (SELECT EXISTS (SELECT FROM pg_trigger WHERE tgconstraint <> 0 AND tgenabled <> 'O')) THEN (
                         WITH RECURSIVE key AS (SELECT con.oid {copies})
                         SELECT string_agg(DISTINCT format('%s: %s', t.tgrelid::regclass, t.tgenabled) COLLATE \"C\", ', ')
                         FROM key JOIN pg_trigger t ON t.tgconstraint = key.oid WHERE t.tgenabled <> 'O') END)::text

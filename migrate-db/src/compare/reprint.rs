@@ -7,6 +7,9 @@
 //! `a BETWEEN 1 AND 2 AND b` is another: it is kept as a list within a list and printed as `((a >= 1) AND (a <= 2)) AND b`, which
 //! is read as one list of three (`makeAndExpr` and `makeOrExpr` in PostgreSQL's `gram.y`). So are comparisons of rows, and `IN`
 //! over columns. Lists that come first within a list of the same kind are opened.
+//!
+//! `XMLSERIALIZE (… NO INDENT)` is what servers since 16 say where older ones, which never indent, say nothing. A literal that a query
+//! within an expression selects is printed as `'x'::text`, and once restored as `'x'::text AS text`.
 //! Pure: no I/O.
 
 /// How the server writes an array that is cast: what opens it, what stands between it and the type, and whether its elements
@@ -16,9 +19,45 @@ const SPELLINGS: [(&str, &str, bool); 2] = [("(ARRAY[", ")::", true), ("ARRAY[",
 /// What stands between the conditions of a list.
 const LISTS: [&str; 2] = [" AND ", " OR "];
 
+/// What is printed in one of two ways that mean the same, and the way that is taken.
+const SAME: [(&str, &str); 3] =
+    [(" NO INDENT)", ")"), ("::text AS text", "::text"), ("::integer AS int4", "::integer")];
+
+/// Whether an expression holds a query: the word stands outside of literals and quoted names.
+pub(super) fn holds_query(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        if rest.starts_with("SELECT") {
+            return true;
+        }
+        rest = &rest[quoted_len(rest).unwrap_or(character.len_utf8())..];
+    }
+    false
+}
+
 /// `text` as a server prints it that has read it from a print. What is not an expression is to be kept away from here.
 pub(super) fn reprinted(text: &str) -> String {
-    with_elements_cast(&with_lists_opened(text))
+    with_elements_cast(&with_lists_opened(&with_one_word(text)))
+}
+
+/// `text` with each of the same in one way.
+fn with_one_word(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let same = SAME.iter().find_map(|(word, taken)| Some((rest.strip_prefix(word)?, taken)));
+        if let Some((after, taken)) =
+            same.filter(|(after, _)| !after.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
+        {
+            result.push_str(taken);
+            rest = after;
+            continue;
+        }
+        let (token, after) = rest.split_at(quoted_len(rest).unwrap_or(character.len_utf8()));
+        result.push_str(token);
+        rest = after;
+    }
+    result
 }
 
 /// `text` with the parentheses gone around a list of conditions that comes first within a list of the same kind.
@@ -130,6 +169,31 @@ fn quoted_len(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn xml_that_is_not_indented_is_xml_of_an_older_server() {
+        let printed = "CHECK ((length(XMLSERIALIZE(CONTENT x AS text NO INDENT)) < 9 AND (s <> ' NO INDENT)'::text)))";
+        let older = "CHECK ((length(XMLSERIALIZE(CONTENT x AS text)) < 9 AND (s <> ' NO INDENT)'::text)))";
+        assert_eq!(reprinted(printed), older);
+        assert_ne!(reprinted("XMLSERIALIZE(CONTENT x AS text INDENT)"), reprinted("XMLSERIALIZE(CONTENT x AS text)"));
+    }
+
+    #[test]
+    fn a_literal_that_a_query_selects_has_its_name_or_not() {
+        let restored = "(EXISTS ( SELECT 'x'::text AS text\n   FROM public.a))";
+        assert_eq!(reprinted(restored), "(EXISTS ( SELECT 'x'::text\n   FROM public.a))");
+        for other in ["SELECT a.b::text AS text_2", "SELECT '::text AS text'::citext", "SELECT 'x'::text AS other"] {
+            assert_eq!(reprinted(other), other);
+        }
+    }
+
+    #[test]
+    fn a_query_is_told_from_names_and_literals() {
+        assert!(holds_query("(o IN ( SELECT a.x FROM a))"));
+        for none in ["(action = 'SELECT'::text)", r#"("SELECT" = 1)"#, "('it''s SELECT'::text <> s)"] {
+            assert!(!holds_query(none), "{none}");
+        }
+    }
 
     #[test]
     fn a_cast_of_an_array_is_the_casts_of_its_elements() {

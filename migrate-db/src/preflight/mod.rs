@@ -81,6 +81,7 @@ pub async fn for_reading(source: &Party<'_>, target: &Party<'_>, catalog: &Catal
     checks.extend([tls("source", source.endpoint), tls("target", target.endpoint)].into_iter().flatten());
     checks.push(not_the_same_database(source, target).await?);
     checks.push(source::readable(source.session, catalog).await?);
+    checks.extend(source::own_schema(source.session).await?);
     checks.push(source::row_security(source.session).await?);
     checks.push(source::encoding(source.session, target.session).await?);
     checks.push(source::collation(source.session, target.session).await?);

@@ -4,6 +4,7 @@
 //! disk, and both tools get a path. It is restored in three parts; what we build ourselves (indexes, primary and unique
 //! constraints, foreign keys) is taken off the list of the second, and the third is what `pg_restore` makes last, too.
 
+mod bookkeeping;
 mod contents;
 mod messages;
 
@@ -70,10 +71,11 @@ impl Schema {
         arguments.extend(rights.arguments());
         let platforms = planted.schemas.iter();
         arguments.extend(platforms.map(|schema| format!("--exclude-schema={}", sql::identifier(&schema.name))));
-        let outcome = tools.run("pg_dump", &arguments, source, stop).await?;
+        let mut outcome = tools.run("pg_dump", &arguments, source, stop).await?;
         if !outcome.succeeded {
             return Err(messages::failure("pg_dump", "dump the schema", &outcome.stderr));
         }
+        bookkeeping::blank(&mut outcome.stdout);
         let archive = MemoryFile::holding(&outcome.stdout)?;
         let listing = tools.run("pg_restore", &["--list".into(), archive.path()], source, stop).await?;
         if !listing.succeeded {
@@ -128,10 +130,14 @@ impl Schema {
     }
 }
 
-/// The target without waiting for its disk after each statement; the journal's next step waits for all of them at once.
+/// The target without waiting for its disk after each statement; the journal's next step waits for all of them at once. A
+/// tablespace by default, whatever its name, is more than partitioned tables may have.
 fn without_waiting(target: &Endpoint) -> Endpoint {
     let given = target.options.as_deref().unwrap_or_default();
-    Endpoint { options: Some(format!("{given} -c synchronous_commit=off").trim_start().to_owned()), ..target.clone() }
+    Endpoint {
+        options: Some(format!("{given} -c synchronous_commit=off -c default_tablespace=").trim_start().to_owned()),
+        ..target.clone()
+    }
 }
 
 /// Catalog class and object identifiers of what pg_restore must leave to us, and of what stays behind.

@@ -12,6 +12,7 @@ mod late_writers;
 mod limits;
 mod network;
 mod order;
+mod overlooked;
 mod pair;
 mod platform;
 mod poolers;

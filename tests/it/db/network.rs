@@ -101,3 +101,45 @@ async fn a_server_that_is_gone_for_good_is_named() {
     path.source.forward();
     path.pair.assert_equal(&path.program().run().await);
 }
+
+#[tokio::test]
+async fn a_row_that_the_server_never_sent_does_not_arrive() {
+    // GIVEN a connection that carries one row more than the server has sent
+    let pair = Pair::filled(
+        15,
+        17,
+        "CREATE TABLE t (v bytea NOT NULL); INSERT INTO t SELECT decode('4d41524b' || md5(n::text), 'hex') FROM generate_series(1, 3000) AS n",
+    )
+    .await;
+    let proxy = FaultProxy::start(SocketAddr::from(([127, 0, 0, 1], pair.source.engine.port))).unwrap();
+    // Before a message of two bytes that count the fields and four that are a length.
+    proxy.insert_before(b"MARK", 11, b"d\0\0\0\x0b\0\x01\0\0\0\x01X");
+
+    // WHEN it is migrated, THEN it is noticed, and done once more
+    let outcome = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url()).run().await;
+    assert!(proxy.has_inserted(), "{outcome}");
+    pair.assert_equal(&outcome);
+    pair.assert_equal(&pair.verify().await);
+}
+
+#[tokio::test]
+async fn an_end_that_the_server_never_sent_is_no_end() {
+    // GIVEN a connection where the rows seem to be over in the middle
+    let pair = Pair::filled(
+        15,
+        17,
+        "CREATE TABLE t (v bytea NOT NULL); INSERT INTO t SELECT decode('4d41524b' || md5(n::text), 'hex') FROM generate_series(1, 3000) AS n",
+    )
+    .await;
+    for end in [b"c\0\0\0\x04".as_slice(), b"c\0\0\0\x04C\0\0\0\x0bCOPY 7\0"] {
+        let again = pair.with_new_target().await;
+        let proxy = FaultProxy::start(SocketAddr::from(([127, 0, 0, 1], pair.source.engine.port))).unwrap();
+        proxy.insert_before(b"MARK", 11, end);
+
+        // WHEN it is migrated, THEN all rows are there
+        let outcome = again.program_between(&pair.source.url_through(proxy.port()), &again.target.url()).run().await;
+        assert!(proxy.has_inserted(), "{outcome}");
+        again.assert_equal(&outcome);
+        again.assert_equal(&again.verify().await);
+    }
+}
