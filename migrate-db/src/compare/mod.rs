@@ -237,8 +237,10 @@ fn not_compared(mut labels: Vec<String>, source_major: i32, target_major: i32) -
 }
 
 fn source_only(object: &Object) -> Result<Finding> {
-    // pg_dump passes over such an index, and so do we: no query can use it.
-    if object.kind == "index" && object.aspects()?.get("valid").is_some_and(|valid| valid == "false") {
+    // pg_dump passes over such an index of a table, and so do we: no query can use it. One of a partitioned table it carries.
+    let is = |aspects: &BTreeMap<String, String>, aspect, value| aspects.get(aspect).is_some_and(|seen| seen == value);
+    let aspects = object.aspects()?;
+    if object.kind == "index" && is(&aspects, "valid", "false") && !is(&aspects, "partitioned", "true") {
         let detail = "is invalid on the source and was left behind; build it anew on the target if it is wanted";
         return Ok(Finding::new(FindingKind::Note, object.label(), "valid", detail));
     }

@@ -145,6 +145,7 @@ fn indexes() -> String {
                 json_build_object(
                     'definition', pg_get_indexdef(i.indexrelid),
                     'valid', i.indisvalid,
+                    'partitioned', c.relkind = 'p',
                     'clustered on', i.indisclustered,
                     'replica identity', i.indisreplident,
                     'attached to', (SELECT h.inhparent::regclass FROM pg_inherits h WHERE h.inhrelid = i.indexrelid),

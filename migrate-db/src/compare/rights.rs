@@ -40,6 +40,13 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
         ("n.nspowner", "coalesce(n.nspacl, acldefault('n', n.nspowner))"),
         &format!("pg_namespace n WHERE n.nspname <> 'public' AND {user}"),
     );
+    let large_objects = question(
+        rights,
+        "'large object'",
+        "ARRAY[m.oid::text]",
+        ("m.lomowner", "coalesce(m.lomacl, acldefault('L', m.lomowner))"),
+        "pg_largeobject_metadata m",
+    );
     let types = question(
         rights,
         "'type'",
@@ -52,6 +59,7 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
         ("rights on relations", relations),
         ("rights on functions", functions),
         ("rights on schemas", schemas),
+        ("rights on large objects", large_objects),
         ("rights on types", types),
         ("rights on rarer objects", rarer_objects(rights)),
     ];

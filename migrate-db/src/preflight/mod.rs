@@ -3,6 +3,7 @@
 //! Only reads. Called by `run` for every mode; the checks of the target's emptiness matter to a migration only.
 
 mod census;
+mod left;
 mod route;
 mod source;
 mod target;
@@ -22,6 +23,8 @@ use crate::preset::Planted;
 use crate::seal::Seal;
 use crate::tls::SslMode;
 
+/// The first major with partitions by hash.
+const HASHES_SINCE: i32 = 11;
 /// The oldest major that is read.
 const OLDEST_MAJOR: i32 = 10;
 
@@ -81,7 +84,6 @@ pub async fn for_reading(source: &Party<'_>, target: &Party<'_>, catalog: &Catal
     checks.extend([tls("source", source.endpoint), tls("target", target.endpoint)].into_iter().flatten());
     checks.push(not_the_same_database(source, target).await?);
     checks.push(source::readable(source.session, catalog).await?);
-    checks.extend(source::own_schema(source.session).await?);
     checks.push(source::row_security(source.session).await?);
     checks.push(source::encoding(source.session, target.session).await?);
     checks.push(source::collation(source.session, target.session).await?);
@@ -91,6 +93,7 @@ pub async fn for_reading(source: &Party<'_>, target: &Party<'_>, catalog: &Catal
     checks.push(census::transactions(source.session).await?);
     checks.push(census::age(source.session).await?);
     checks.push(census::health(source.session).await?);
+    checks.extend(left::own_schema(source.session).await?);
     Ok(checks)
 }
 
@@ -106,6 +109,10 @@ pub async fn for_writing(
     checks.push(census::locks(source.session).await?);
     checks.push(source::invalid_indexes(source.session).await?);
     checks.push(source::subscriptions(source.session).await?);
+    checks.extend(left::tablespaces(source.session).await?);
+    if source.version.major() >= HASHES_SINCE {
+        checks.extend(left::partitions_by_hash_of_enums(source.session).await?);
+    }
     checks.push(target::empty(target.session, &target.endpoint.database, state).await?);
     checks.push(target::may_create(target.session).await?);
     checks.push(target::extensions(target.session, catalog).await?);

@@ -7,7 +7,7 @@ use super::{names, some};
 use crate::catalog::{Catalog, user_schema};
 use crate::connect::Session;
 use crate::error::Result;
-use crate::{journal, large_object};
+use crate::large_object;
 
 /// The role may read every table and sequence.
 pub(super) async fn readable(session: &Session, catalog: &Catalog) -> Result<Check> {
@@ -21,8 +21,8 @@ pub(super) async fn readable(session: &Session, catalog: &Catalog) -> Result<Che
     );
     let unreadable = names(session, "look for what cannot be read", &statement).await?;
     if unreadable.is_empty() {
-        let tables = units::count(catalog.tables.len() as u64);
-        return Ok(Check::pass("source is readable", format!("{tables} tables, {}", units::bytes(catalog.bytes()))));
+        let tables = units::counted(catalog.tables.len() as u64, "table");
+        return Ok(Check::pass("source is readable", format!("{tables}, {}", units::bytes(catalog.bytes()))));
     }
     let user: String = session.value("read the role", "SELECT format('%I', current_user)", &[]).await?;
     Ok(Check::fail(
@@ -32,29 +32,6 @@ pub(super) async fn readable(session: &Session, catalog: &Catalog) -> Result<Che
             "on the source, as the owner: GRANT USAGE ON SCHEMA … TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA … TO {user}; GRANT SELECT ON ALL SEQUENCES IN SCHEMA … TO {user}"
         ),
     ))
-}
-
-/// The schema that is our journal's on the target stays behind, and so must hold nothing but the journal of an earlier migration. A
-/// check where it does.
-pub(super) async fn own_schema(session: &Session) -> Result<Option<Check>> {
-    let statement = format!(
-        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = '{}' AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-           AND NOT (c.relkind = 'r' AND c.relname = ANY ('{{run,step,segment,finished}}'))
-         ORDER BY 1",
-        journal::SCHEMA
-    );
-    let others = names(session, "look for what is not a journal", &statement).await?;
-    if others.is_empty() {
-        return Ok(None);
-    }
-    let detail =
-        format!("{} would stay behind: the schema {} is for this program's journal", some(&others), journal::SCHEMA);
-    let fix = format!(
-        "on the source, as the owner: ALTER SCHEMA {} RENAME TO …, or ALTER TABLE … SET SCHEMA …",
-        journal::SCHEMA
-    );
-    Ok(Some(Check::fail("source's own objects", detail, fix)))
 }
 
 /// No policy hides rows from the role. Without this check such a table would arrive empty, without a word.

@@ -78,6 +78,16 @@ async fn asked_for_they_arrive_and_are_compared() {
         ("type app.mood", "GRANT USAGE ON TYPE app.mood TO PUBLIC", "REVOKE USAGE ON TYPE app.mood FROM PUBLIC"),
         ("type app.mood", "ALTER TYPE app.mood OWNER TO postgres", "ALTER TYPE app.mood OWNER TO {}_owner"),
         (
+            "large object 4711",
+            "GRANT UPDATE ON LARGE OBJECT 4711 TO PUBLIC",
+            "REVOKE UPDATE ON LARGE OBJECT 4711 FROM PUBLIC",
+        ),
+        (
+            "large object 4711",
+            "ALTER LARGE OBJECT 4711 OWNER TO postgres",
+            "ALTER LARGE OBJECT 4711 OWNER TO {}_owner",
+        ),
+        (
             "objects to come app.",
             "ALTER DEFAULT PRIVILEGES FOR ROLE {}_owner IN SCHEMA app GRANT DELETE ON TABLES TO {}_reader",
             "ALTER DEFAULT PRIVILEGES FOR ROLE {}_owner IN SCHEMA app REVOKE DELETE ON TABLES FROM {}_reader",

@@ -1,0 +1,77 @@
+//! What of the source cannot be carried as it is, or not at all: told before, where it is there.
+//!
+//! Each gives a check only where there is something to say.
+
+use common::report::Check;
+
+use super::{names, some};
+use crate::catalog::user_schema;
+use crate::connect::Session;
+use crate::error::Result;
+use crate::journal;
+
+/// The schema that is our journal's on the target stays behind, and so must hold nothing but the journal of an earlier migration.
+pub(super) async fn own_schema(session: &Session) -> Result<Option<Check>> {
+    let statement = format!(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = '{}' AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+           AND NOT (c.relkind = 'r' AND c.relname = ANY ('{{run,step,segment,finished}}'))
+         ORDER BY 1",
+        journal::SCHEMA
+    );
+    let others = names(session, "look for what is not a journal", &statement).await?;
+    if others.is_empty() {
+        return Ok(None);
+    }
+    let detail =
+        format!("{} would stay behind: the schema {} is for this program's journal", some(&others), journal::SCHEMA);
+    let fix = format!(
+        "on the source, as the owner: ALTER SCHEMA {} RENAME TO …, or ALTER TABLE … SET SCHEMA …",
+        journal::SCHEMA
+    );
+    Ok(Some(Check::fail("source's own objects", detail, fix)))
+}
+
+/// Tablespaces are directories of a server; a managed one has none of the source's.
+pub(super) async fn tablespaces(session: &Session) -> Result<Option<Check>> {
+    let statement = format!(
+        "SELECT format('%I.%I in %I', n.nspname, c.relname, t.spcname)
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_tablespace t ON t.oid = c.reltablespace
+         WHERE c.relkind IN ('r', 'p', 'm', 'i', 'I') AND {} ORDER BY 1",
+        user_schema()
+    );
+    let elsewhere = names(session, "look for tablespaces", &statement).await?;
+    if elsewhere.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Check::warn(
+        "tablespaces",
+        format!("not carried: on the target these lie where all else does: {}", some(&elsewhere)),
+        "nothing to do on a managed target; elsewhere, after the migration: ALTER TABLE … SET TABLESPACE …",
+    )))
+}
+
+/// To which partition by hash a row belongs depends on the identity of an enum's values, which every server gives anew.
+pub(super) async fn partitions_by_hash_of_enums(session: &Session) -> Result<Option<Check>> {
+    let statement = format!(
+        "SELECT format('%I.%I', n.nspname, c.relname)
+         FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE p.partstrat = 'h' AND {} AND EXISTS (
+             SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+             WHERE a.attrelid = c.oid AND a.attnum = ANY (p.partattrs::smallint[]) AND t.typtype = 'e')
+         ORDER BY 1",
+        user_schema()
+    );
+    let tables = names(session, "look for partitions by hash of enums", &statement).await?;
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Check::warn(
+        "partitions by hash",
+        format!(
+            "rows belong to other partitions on another server, and will be refused, where the key is an enum: {}",
+            some(&tables)
+        ),
+        "copy these afterwards: pg_dump --data-only --load-via-partition-root --table=… | psql",
+    )))
+}
