@@ -42,14 +42,21 @@ pub(super) fn reprinted(text: &str) -> String {
 
 /// `text` with each of the same in one way.
 fn with_one_word(text: &str) -> String {
+    rewritten(text, |rest| {
+        let (after, taken) = SAME.iter().find_map(|(word, taken)| Some((rest.strip_prefix(word)?, *taken)))?;
+        let is_longer = after.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+        (!is_longer).then(|| (taken.to_owned(), after))
+    })
+}
+
+/// `text` with what `rewrite` makes of it, wherever it stands outside of literals and quoted names: given what begins there, it gives
+/// what takes its place, and what follows that.
+fn rewritten(text: &str, rewrite: impl Fn(&str) -> Option<(String, &str)>) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(character) = rest.chars().next() {
-        let same = SAME.iter().find_map(|(word, taken)| Some((rest.strip_prefix(word)?, taken)));
-        if let Some((after, taken)) =
-            same.filter(|(after, _)| !after.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
-        {
-            result.push_str(taken);
+        if let Some((taken, after)) = rewrite(rest) {
+            result.push_str(&taken);
             rest = after;
             continue;
         }
@@ -99,19 +106,7 @@ fn first_list(text: &str) -> Option<usize> {
 }
 
 fn with_elements_cast(text: &str) -> String {
-    let mut result = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        if let Some((array, after)) = cast_array(rest) {
-            result.push_str(&array);
-            rest = after;
-            continue;
-        }
-        let (token, after) = rest.split_at(quoted_len(rest).unwrap_or(character.len_utf8()));
-        result.push_str(token);
-        rest = after;
-    }
-    result
+    rewritten(text, cast_array)
 }
 
 /// The array that is cast as a whole at the beginning of `text`, with each element cast instead, and what follows it.

@@ -82,11 +82,7 @@ async fn asked_for_they_arrive_and_are_compared() {
             "GRANT UPDATE ON LARGE OBJECT 4711 TO PUBLIC",
             "REVOKE UPDATE ON LARGE OBJECT 4711 FROM PUBLIC",
         ),
-        (
-            "large object 4711",
-            "ALTER LARGE OBJECT 4711 OWNER TO postgres",
-            "ALTER LARGE OBJECT 4711 OWNER TO {}_owner",
-        ),
+        ("large object 4711", "ALTER LARGE OBJECT 4711 OWNER TO postgres", "ALTER LARGE OBJECT 4711 OWNER TO {}_owner"),
         (
             "objects to come app.",
             "ALTER DEFAULT PRIVILEGES FOR ROLE {}_owner IN SCHEMA app GRANT DELETE ON TABLES TO {}_reader",
