@@ -4,8 +4,8 @@
 //! a third of our processor time. Here whole messages are passed on as they came, many at a time, and everything else (the
 //! answers to queries, the end of a COPY, errors) goes to the driver, which stays in charge of the connection.
 //!
-//! It knows the framing of messages (documentation, "Message Formats": a letter, then a length that counts itself) and
-//! nothing else of the protocol. Called by `connect`, which puts it between wire and driver, and above TLS where there is any (`tls`).
+//! It knows the framing of messages (documentation, "Message Formats": a letter, then a length that counts itself) and, of the
+//! protocol, the two messages that end a COPY: the server's count of its rows, and an error. Called by `connect`, which puts it between wire and driver, and above TLS where there is any (`tls`).
 
 use std::io;
 use std::pin::Pin;

@@ -1,8 +1,8 @@
 //! What a server keeps for itself among the options of columns, taken out of a dump. Pure.
 //!
 //! Servers of late 2026 (17.12) give every column of a new table an option `pg_attver` with a number of their own. The `pg_dump` of that release
-//! passes over it; one of another release (18.6) writes `ALTER TABLE ONLY t ALTER COLUMN c SET (pg_attver=49172256);`, which no server of
-//! another release takes, and then lacks the table.
+//! passes over it; one of another release (18.6) writes `ALTER TABLE ONLY t ALTER COLUMN c SET (pg_attver=49172256);`, which a
+//! server of 18 refuses together with the table.
 //!
 //! An archive in the custom format holds statements as they are, with their lengths before them. So blanks take the option's place.
 
