@@ -87,16 +87,34 @@ impl Background {
     }
 }
 
+/// Work that was begun and whose result is wanted later. Dropping it aborts the work.
+#[derive(Debug)]
+pub struct Begun<T> {
+    tasks: JoinSet<T>,
+}
+
+impl<T: Send + 'static> Begun<T> {
+    /// Begins `work` as a task of its own, so that it may use another core.
+    pub fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(work);
+        Self { tasks }
+    }
+
+    /// Waits for its result.
+    pub async fn finish(mut self) -> Result<T, TaskFailure> {
+        match self.tasks.join_next().await {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) if error.is_panic() => Err(TaskFailure::Panicked),
+            _ => Err(TaskFailure::Aborted),
+        }
+    }
+}
+
 /// Runs `work` as a task of its own, so that it may use another core, and waits for it. Dropping the returned future
 /// aborts the task.
 pub async fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, TaskFailure> {
-    let mut tasks = JoinSet::new();
-    tasks.spawn(work);
-    match tasks.join_next().await {
-        Some(Ok(value)) => Ok(value),
-        Some(Err(error)) if error.is_panic() => Err(TaskFailure::Panicked),
-        _ => Err(TaskFailure::Aborted),
-    }
+    Begun::spawn(work).finish().await
 }
 
 /// Runs `work` on a thread where blocking and long computation are allowed.

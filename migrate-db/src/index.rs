@@ -16,32 +16,23 @@ use crate::error::{Error, Result};
 use crate::record::BUILD;
 use crate::{orphans, sql};
 
-/// The first major whose builds have helpers: parallel workers, two unless the server says otherwise.
-const HELPERS_SINCE: i32 = 11;
+mod resources;
+
+pub use resources::prepare_builder;
+
 /// The first major where a foreign key of a partitioned table can be `NOT VALID`.
 const UNCHECKED_PARTITIONED_SINCE: i32 = 18;
-/// No build of a smaller table has any (`min_parallel_table_scan_size`).
-const HELPED_ABOVE_BYTES: u64 = 8 << 20;
-
-/// Statements that make a session ready to build, one of `index_jobs`: all builders together may sort in half as much memory
-/// as the server's shared buffers, where its own setting is not more. On Amazon RDS that is an eighth of the machine.
-pub fn prepare_builder(index_jobs: usize) -> String {
-    format!(
-        "SELECT set_config('maintenance_work_mem', greatest(
-                    pg_size_bytes(current_setting('maintenance_work_mem')),
-                    least(1 << 30, pg_size_bytes(current_setting('shared_buffers')) / (2 * {index_jobs})))
-                / 1024 || 'kB', false)"
-    )
-}
+/// Foreign keys are added so many at a time: each holds its tables' locks until the last is there, and a server has room for
+/// some thousand.
+const KEYS_AT_ONCE: usize = 64;
 
 /// Builds all indexes of a table at once (within the pool's width). Returns those that are there.
 ///
 /// An index that cannot be built is a finding; the others are built all the same.
 pub async fn build_all<'a>(context: &Context, table: &'a Table) -> Result<Vec<&'a Index>> {
-    let helpers = helpers(context, table);
     let built: Vec<Option<&Index>> = stream::iter(&table.indexes)
         .map(|index| async move {
-            match build(context, index, helpers).await {
+            match build(context, table, index).await {
                 Ok(()) => Ok(Some(index)),
                 Err(error) => record_failure(context, format!("index {}", index.name), BUILD, error).map(|()| None),
             }
@@ -50,30 +41,6 @@ pub async fn build_all<'a>(context: &Context, table: &'a Table) -> Result<Vec<&'
         .try_collect()
         .await?;
     Ok(built.into_iter().flatten().collect())
-}
-
-/// The statement that gives the builds of a table helpers or takes them away.
-fn helpers(context: &Context, table: &Table) -> &'static str {
-    if context.target_version.major() < HELPERS_SINCE || table.bytes < HELPED_ABOVE_BYTES {
-        return "";
-    }
-    let at_once = table.indexes.len() + usize::from(context.reads_back);
-    let to_read_back = if context.reads_back { table.bytes } else { 0 };
-    let elsewhere = context.bytes_left().saturating_sub(to_read_back);
-    if is_crowded(at_once, context.builders.width(), elsewhere, table.bytes) {
-        "SET max_parallel_maintenance_workers = 0; "
-    } else {
-        "SET max_parallel_maintenance_workers TO DEFAULT; "
-    }
-}
-
-/// Whether the target is busy without helpers: with what is done `at_once` to a table of `bytes` on a server that carries `width`,
-/// or with `elsewhere`, bytes of other tables still to be copied or read back.
-///
-/// Helpers shorten a build that others wait for, and take a quarter more of the processors in all (measured: six indexes over
-/// 860 MB, 4.3 s instead of 3.4 s). There, the indexes took a fifth of what copying and reading back took.
-fn is_crowded(at_once: usize, width: usize, elsewhere: u64, bytes: u64) -> bool {
-    at_once + 1 >= width || elsewhere >= bytes / 2
 }
 
 /// Makes the constraints that `indexes` serve, and whatever else belongs to these. Waits for everybody who reads the table.
@@ -98,12 +65,13 @@ pub(crate) fn record_failure(context: &Context, item: String, aspect: &str, erro
     }
 }
 
-async fn build(context: &Context, index: &Index, helpers: &str) -> Result<()> {
+async fn build(context: &Context, table: &Table, index: &Index) -> Result<()> {
     context
         .with_session(&context.builders, async |session, _| {
             let started = Instant::now();
             let action = format!("build the index {}", index.name);
-            match session.execute(&action, &format!("{helpers}{}", index.definition)).await {
+            let statement = format!("{}{}", resources::claim(context, table, index), index.definition);
+            match session.execute(&action, &statement).await {
                 // CREATE INDEX is atomic: one that exists under this name is whole.
                 Err(Error::Statement { source, .. }) if source.code() == Some(&SqlState::DUPLICATE_TABLE) => Ok(()),
                 Ok(()) => {
@@ -124,8 +92,10 @@ async fn build(context: &Context, index: &Index, helpers: &str) -> Result<()> {
 async fn complete(context: &Context, table: &Table, index: &Index) -> Result<()> {
     context
         .with_session(&context.builders, async |session, attempt| {
+            // At the first attempt of a run that began on an empty target it cannot be there.
+            let may_exist = context.found != Found::Nothing || attempt > 1;
             if let Some(constraint) = &index.constraint
-                && !constraint_exists(context, attempt, session, &table.name, &constraint.name).await?
+                && !(may_exist && constraint_exists(session, &table.name, &constraint.name).await?)
             {
                 let kind = if constraint.primary { "PRIMARY KEY" } else { "UNIQUE" };
                 let deferrable = match (constraint.deferrable, constraint.deferred) {
@@ -151,17 +121,8 @@ async fn complete(context: &Context, table: &Table, index: &Index) -> Result<()>
         .await
 }
 
-/// Whether a constraint is there already: not at the first attempt of a run that began on an empty target.
-async fn constraint_exists(
-    context: &Context,
-    attempt: u32,
-    session: &Session,
-    table: &RelationName,
-    name: &str,
-) -> Result<bool> {
-    if context.found == Found::Nothing && attempt == 1 {
-        return Ok(false);
-    }
+/// Whether a constraint is there already.
+async fn constraint_exists(session: &Session, table: &RelationName, name: &str) -> Result<bool> {
     let statement = "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1) AND conname = $2)";
     session.value("look for a constraint", statement, &[&table.sql(), &name]).await
 }
@@ -169,16 +130,7 @@ async fn constraint_exists(
 /// Adds the foreign keys, unchecked and therefore fast, then checks them all at once. A violated one stays `NOT VALID`,
 /// and a finding says so.
 pub async fn foreign_keys(context: &Context, keys: &[ForeignKey]) -> Result<()> {
-    // One after the other: adding takes strong locks on both tables, and keys of the same tables would wait in circles.
-    let mut unchecked = Vec::new();
-    for key in keys {
-        match add_foreign_key(context, key).await {
-            Ok(()) => unchecked.push(key),
-            Err(error) => {
-                record_failure(context, format!("foreign key {} of {}", key.name, key.table), "constraint", error)?;
-            }
-        }
-    }
+    let unchecked = add_foreign_keys(context, keys).await?;
     stream::iter(unchecked.into_iter().filter(|key| key.validated))
         .map(|key| async move {
             match validate(context, key).await {
@@ -267,22 +219,71 @@ async fn is_unchecked(context: &Context, key: &ForeignKey) -> Result<bool> {
         .await
 }
 
-async fn add_foreign_key(context: &Context, key: &ForeignKey) -> Result<()> {
+/// Adds foreign keys, unchecked, and gives those that are there now; one that cannot be is a finding.
+///
+/// Many with one message, since each takes no time of its own, and one message after the other: adding takes strong locks on
+/// both tables, and keys of the same tables would wait in circles.
+async fn add_foreign_keys<'a>(context: &Context, keys: &'a [ForeignKey]) -> Result<Vec<&'a ForeignKey>> {
+    let mut added = Vec::new();
+    for keys in keys.chunks(KEYS_AT_ONCE) {
+        if context.found == Found::Nothing && add_at_once(context, keys).await? {
+            added.extend(keys);
+            continue;
+        }
+        for key in keys {
+            match add_foreign_key(context, key).await {
+                Ok(()) => added.push(key),
+                Err(error) => record_missing(context, key, error)?,
+            }
+        }
+    }
+    Ok(added)
+}
+
+/// A key that cannot be there: the reason is kept with what the comparison of the schemas says of it.
+fn record_missing(context: &Context, key: &ForeignKey, error: Error) -> Result<()> {
+    match error {
+        Error::Statement { ref source, .. } if error.class() == Class::Permanent => {
+            let item = format!("constraint {}.{}", key.table, key.name);
+            context.recorder.finding(Finding::new(FindingKind::Error, item, BUILD, source.to_string()));
+            Ok(())
+        }
+        error => Err(error),
+    }
+}
+
+/// Adds all of them or none: false where one cannot be added, or where an answer was lost.
+async fn add_at_once(context: &Context, keys: &[ForeignKey]) -> Result<bool> {
+    let statements: Vec<String> = keys.iter().map(addition).collect();
     context
         .with_session(&context.builders, async |session, attempt| {
-            if constraint_exists(context, attempt, session, &key.table, &key.name).await? {
-                return Ok(());
+            if attempt > 1 {
+                return Ok(false);
             }
-            let only = if key.partitioned { "" } else { "ONLY " };
-            let statement = format!(
-                "ALTER TABLE {only}{} ADD CONSTRAINT {} {} NOT VALID",
-                key.table.sql(),
-                sql::identifier(&key.name),
-                key.definition
-            );
-            session.execute(&format!("add the foreign key {} to {}", key.name, key.table), &statement).await
+            match session.execute("add foreign keys", &statements.join("; ")).await {
+                Ok(()) => Ok(true),
+                Err(error @ Error::Statement { .. }) if error.class() == Class::Permanent => Ok(false),
+                Err(error) => Err(error),
+            }
         })
         .await
+}
+
+async fn add_foreign_key(context: &Context, key: &ForeignKey) -> Result<()> {
+    context
+        .with_session(&context.builders, async |session, _| {
+            if constraint_exists(session, &key.table, &key.name).await? {
+                return Ok(());
+            }
+            session.execute(&format!("add the foreign key {} to {}", key.name, key.table), &addition(key)).await
+        })
+        .await
+}
+
+fn addition(key: &ForeignKey) -> String {
+    let only = if key.partitioned { "" } else { "ONLY " };
+    let (table, name) = (key.table.sql(), sql::identifier(&key.name));
+    format!("ALTER TABLE {only}{table} ADD CONSTRAINT {name} {} NOT VALID", key.definition)
 }
 
 async fn validate(context: &Context, key: &ForeignKey) -> Result<()> {
@@ -316,18 +317,4 @@ pub async fn drop_foreign_keys(session: &Session, table: &RelationName) -> Resul
         session.execute(&format!("remove a foreign key around {table}"), row.get(0)).await?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_crowded;
-
-    #[test]
-    fn helpers_come_when_others_would_wait_for_the_build() {
-        assert!(!is_crowded(2, 4, 0, 500), "the last table");
-        assert!(!is_crowded(2, 4, 200, 500), "one that dwarfs the rest");
-        assert!(is_crowded(2, 4, 300, 500), "others keep the processors busy");
-        assert!(is_crowded(3, 4, 0, 500), "its own indexes do");
-        assert!(!is_crowded(3, 8, 0, 500), "on a larger machine they do not");
-    }
 }

@@ -1,5 +1,6 @@
 //! The plan: what will be copied, how, and in which order. A value: printable, countable, testable without a server.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use common::units;
@@ -34,6 +35,8 @@ pub struct Plan {
     pub large_object_count: u64,
     /// The platform's own, left behind.
     pub planted: Planted,
+    /// Object identifiers of tables and sequences that can be made in any order.
+    pub independent: HashSet<u32>,
 }
 
 /// The plan for one table.
@@ -77,6 +80,7 @@ pub fn make(
         restored_foreign_keys: catalog.restored_foreign_keys,
         large_object_count: catalog.large_object_count,
         planted,
+        independent: catalog.independent,
     }
 }
 

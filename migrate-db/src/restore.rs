@@ -29,6 +29,8 @@ pub struct Restore<'a> {
     pub target: &'a Endpoint,
     /// Takes the findings and the times.
     pub recorder: &'a Recorder,
+    /// So many sessions may restore at the same time.
+    pub jobs: usize,
     /// Cancelled when the run is to end early.
     pub stop: &'a CancellationToken,
 }
@@ -41,8 +43,7 @@ impl Restore<'_> {
             return Ok(());
         }
         let started = Instant::now();
-        // Whether an earlier start was cut off in here nobody knows; restoring over it is safe.
-        let complaints = schema.restore(Section::PreData, self.plan, self.target, true, self.stop).await?;
+        let complaints = schema.restore_pre_data(self.plan, self.target, self.jobs, self.stop).await?;
         if complaints.is_empty() {
             journal::finish_step(control, Step::PreData).await?;
         }
@@ -57,7 +58,8 @@ impl Restore<'_> {
         let started = Instant::now();
         let mut violated = Vec::new();
         for section in [Section::PostData, Section::Last] {
-            let mut complaints = schema.restore(section, self.plan, self.target, again, self.stop).await?;
+            let list = schema.list(self.plan, section);
+            let mut complaints = schema.restore(section, &list, self.target, again, self.stop).await?;
             for key in &self.plan.restored_foreign_keys {
                 let is_of_key = |complaint: &Complaint| complaint.is_of_violated_key(&key.table.name, &key.name);
                 violated.extend(complaints.iter().any(is_of_key).then_some(key));

@@ -11,8 +11,18 @@ use crate::segment::Format;
 pub const COPY_DATA: u8 = b'd';
 /// A message's letter and length.
 pub const HEADER_LEN: usize = 5;
-/// The letters of all messages that a server sends (documentation, "Message Formats").
-const LETTERS: &[u8] = b"123ACDEGHIKNRSTVWZcdnstv";
+/// Whether a byte is the letter of a message that a server sends (documentation, "Message Formats"). A table, since it is looked at
+/// for each row.
+const IS_LETTER: [bool; 256] = {
+    let letters = b"123ACDEGHIKNRSTVWZcdnstv";
+    let mut table = [false; 256];
+    let mut index = 0;
+    while index < letters.len() {
+        table[letters[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 /// No server sends a longer one (`PQ_LARGE_MESSAGE_LIMIT` in PostgreSQL's `pqcomm.h`, and the length itself).
 const MESSAGE_BYTES_MAX: i32 = 0x4000_0003;
 
@@ -42,7 +52,7 @@ pub enum RowError {
 pub fn message_header(bytes: &[u8]) -> io::Result<Option<(u8, usize)>> {
     let Some(&[letter, first, second, third, fourth]) = bytes.first_chunk::<HEADER_LEN>() else { return Ok(None) };
     match i32::from_be_bytes([first, second, third, fourth]) {
-        length @ 4..=MESSAGE_BYTES_MAX if LETTERS.contains(&letter) => {
+        length @ 4..=MESSAGE_BYTES_MAX if IS_LETTER[usize::from(letter)] => {
             Ok(Some((letter, 1 + length.unsigned_abs() as usize)))
         }
         length => {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use common::finding::Verdict;
 use common::report::{Check, CheckOutcome};
+use common::tasks::Begun;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +48,8 @@ struct Ready {
     snapshot: Snapshot,
     plan: Arc<Plan>,
     journal: Option<Journal>,
-    tools: Option<ClientTools>,
+    /// What a migration restores, being dumped.
+    schema: Option<Begun<Result<Schema>>>,
     source_identity: String,
     /// The source's counters before the snapshot.
     writes: WriteCounts,
@@ -116,10 +118,19 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     (state.source_version, state.target_version) = (Some(source_version), Some(target_version));
     let source = Party { endpoint: &endpoint, session: snapshot.session(), version: source_version };
     let target = Party { endpoint: &config.target, session: &control, version: target_version };
-    let catalog = catalog::read(snapshot.session(), source_version).await?;
+    let mut tools = None;
+    if matches!(config.mode, Mode::Migrate | Mode::DryRun) {
+        tools = Some(ClientTools::find(config.pg_bin_dir.as_deref(), source_version, target_version).await?);
+    }
     let planted = Planted::find(snapshot.session(), config.preset).await?;
-    state.checks.extend(preflight::for_reading(&source, &target, &catalog).await?);
     let (width, room) = width::choose(config.width, snapshot.session(), &control).await?;
+    // While everything else is looked at. What stands in its way preflight says better, and then nobody waits for it.
+    let schema = tools
+        .as_ref()
+        .filter(|_| config.mode == Mode::Migrate)
+        .map(|tools| Schema::dump(tools, &snapshot, &planted, config.rights, stop));
+    let catalog = catalog::read(snapshot.session(), source_version).await?;
+    state.checks.extend(preflight::for_reading(&source, &target, &catalog).await?);
     state.width = Some(width);
     state.checks.push(room);
     if config.mode == Mode::Migrate {
@@ -128,14 +139,12 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     state.checks.push(preflight::planted(&planted));
     state.checks.push(late_writers::connected(snapshot.session()).await?);
     let source_identity = identity(snapshot.session(), &endpoint).await?;
-    let mut ready_tools = None;
     let mut journal = None;
     if config.mode == Mode::Repair {
         journal = journal::load(&control).await?;
         state.finished_before = Seal::read(&control).await?;
     }
-    if matches!(config.mode, Mode::Migrate | Mode::DryRun) {
-        let tools = ClientTools::find(config.pg_bin_dir.as_deref(), source_version, target_version).await?;
+    if let Some(tools) = &tools {
         if config.mode == Mode::Migrate && journal::load(&control).await?.is_some() {
             // Before it is read for good: what is still being committed would be missing from it.
             journal::end_leftovers(&control).await?;
@@ -146,9 +155,8 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
             state.finished_before = Seal::read(&control).await?.filter(|seal| seal.source == source_identity);
         }
         let target_state = target_state(config, journal.as_ref(), state.finished_before.as_ref());
-        state.checks.extend(preflight::for_writing(&source, &target, &catalog, &tools, &target_state).await?);
+        state.checks.extend(preflight::for_writing(&source, &target, &catalog, tools, &target_state).await?);
         state.checks.push(rights::roles(snapshot.session(), &control, config.rights).await?);
-        ready_tools = Some(tools);
     }
     let mut plan = plan::make(catalog, planted, source_version, config.segment_bytes_max, width.jobs);
     if config.mode == Mode::Repair {
@@ -172,7 +180,8 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     if config.mode == Mode::DryRun {
         state.checks.push(estimate::sample(&snapshot.readers(width.jobs), &plan, stop).await?);
     }
-    Ok(Some(Ready { control, snapshot, plan, journal, tools: ready_tools, source_identity, writes }))
+    let schema = schema.filter(|_| state.finished_before.is_none());
+    Ok(Some(Ready { control, snapshot, plan, journal, schema, source_identity, writes }))
 }
 
 fn target_state<'a>(config: &'a Config, journal: Option<&'a Journal>, seal: Option<&'a Seal>) -> TargetState<'a> {
@@ -229,8 +238,8 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
 }
 
 async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, ready: Ready) -> Result<()> {
-    let Ready { control, snapshot, plan, journal, tools, source_identity, .. } = ready;
-    let tools = tools.ok_or_else(|| Error::Defect("no client tools were looked for".into()))?;
+    let Ready { control, snapshot, plan, journal, schema, source_identity, .. } = ready;
+    let schema = schema.ok_or_else(|| Error::Defect("the schema was not dumped".into()))?;
     if config.clean && !state.cleaned {
         clean::empty_target(&control).await?;
         seal::remove(&control).await?;
@@ -243,9 +252,10 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
         journal::begin(&control, &state.run_id, &source_identity, &plan).await?;
         journal::load(&control).await?.ok_or_else(|| Error::Defect("the journal just written is not there".into()))?
     };
-    let restore = Restore { plan: &plan, target: &config.target, recorder: &state.recorder, stop };
+    let jobs = state.width.map_or(1, |width| width.jobs);
+    let restore = Restore { plan: &plan, target: &config.target, recorder: &state.recorder, jobs, stop };
     state.progress.begin_phase("schema", None, None);
-    let schema = Schema::dump(&tools, snapshot.endpoint(), &snapshot, &plan.planted, config.rights, stop).await?;
+    let schema = schema.finish().await??;
     restore.pre_data(&schema, &journal, &control).await?;
     let mut context = context(config, stop, state, &plan, &snapshot);
     context.found = match (resumed, journal.is_done(Step::PostData)) {

@@ -114,6 +114,7 @@ impl<S> Tap<S> {
         }
     }
 
+    #[inline]
     fn has_outlet(&mut self) -> bool {
         if self.rows.is_none() {
             self.rows = self.outlet.take().map(PollSender::new);

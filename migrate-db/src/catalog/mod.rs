@@ -2,10 +2,11 @@
 //!
 //! The rest of the program plans on these values; only this folder knows the system catalogs of PostgreSQL.
 
+mod independent;
 mod read;
 pub mod types;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::sql;
 
@@ -50,6 +51,8 @@ pub struct Catalog {
     pub large_object_count: u64,
     /// Names of the extensions installed.
     pub extensions: Vec<String>,
+    /// Object identifiers of tables and sequences that depend on nothing but their schema.
+    pub independent: HashSet<u32>,
 }
 
 /// A relation's schema and name.
@@ -116,6 +119,8 @@ pub struct Index {
     pub name: RelationName,
     /// `CREATE INDEX …`, as the server writes it.
     pub definition: String,
+    /// Whether it is a b-tree, which is sorted to be built.
+    pub btree: bool,
     /// The constraint that it serves.
     pub constraint: Option<IndexConstraint>,
     /// Statements that complete it: statistics targets, CLUSTER ON, REPLICA IDENTITY.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::types::{TypeEntry, TypeTable};
 use super::{
     Catalog, Column, ForeignKey, Index, IndexConstraint, LeftOut, Partitioned, RelationName, ServerVersion, Table,
-    TypeFamily,
+    TypeFamily, independent,
 };
 use crate::connect::Session;
 use crate::error::Result;
@@ -33,6 +33,7 @@ pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> 
     catalog.large_object_count = count.unsigned_abs();
     let extensions = session.query("list extensions", "SELECT extname::text FROM pg_extension ORDER BY 1", &[]).await?;
     catalog.extensions = extensions.iter().map(|row| row.get(0)).collect();
+    catalog.independent = independent::read(session).await?;
     Ok(catalog)
 }
 
@@ -216,8 +217,9 @@ async fn indexes(session: &Session) -> Result<HashMap<u32, TableIndexes>> {
             entry.key = key;
         }
         let kind: Option<String> = row.get(7);
+        let btree: bool = row.get(13);
         // USING INDEX takes b-trees only; an exclusion constraint makes its own index.
-        if kind.is_some() && !(row.get::<_, bool>(13) && kind.as_deref() != Some("x")) {
+        if kind.is_some() && !(btree && kind.as_deref() != Some("x")) {
             continue;
         }
         let name = RelationName { schema: row.get(2), name: row.get(3) };
@@ -242,7 +244,7 @@ async fn indexes(session: &Session) -> Result<HashMap<u32, TableIndexes>> {
             deferrable: row.get(8),
             deferred: row.get(9),
         });
-        entry.indexes.push(Index { oid: row.get(1), name, definition: row.get(4), constraint, completions });
+        entry.indexes.push(Index { oid: row.get(1), name, definition: row.get(4), btree, constraint, completions });
     }
     Ok(tables)
 }

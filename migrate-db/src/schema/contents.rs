@@ -34,7 +34,7 @@ pub(super) fn is_empty(list: &str) -> bool {
 }
 
 /// Catalog, object and description of a line; `None` for remarks.
-fn entry(line: &str) -> Option<(u32, u32, &str)> {
+pub(super) fn entry(line: &str) -> Option<(u32, u32, &str)> {
     let (number, rest) = line.split_once("; ")?;
     number.parse::<u64>().ok()?;
     let (class, rest) = rest.split_once(' ')?;

@@ -7,11 +7,14 @@
 mod bookkeeping;
 mod contents;
 mod messages;
+mod parts;
 
 use std::collections::HashSet;
 use std::io::{Seek as _, Write as _};
 use std::os::fd::AsRawFd as _;
 
+use common::tasks::Begun;
+use futures::future::try_join_all;
 use rustix::fs::MemfdFlags;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +26,8 @@ use crate::preset::Planted;
 use crate::rights::Rights;
 use crate::snapshot::Snapshot;
 use crate::sql;
+
+use self::parts::Parts;
 
 pub use messages::Complaint;
 
@@ -49,15 +54,15 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Dumps the source's schema as the snapshot shows it.
-    pub async fn dump(
+    /// Begins to dump the source's schema as the snapshot shows it, which must live until then.
+    pub fn dump(
         tools: &ClientTools,
-        source: &Endpoint,
         snapshot: &Snapshot,
         planted: &Planted,
         rights: Rights,
         stop: &CancellationToken,
-    ) -> Result<Self> {
+    ) -> Begun<Result<Self>> {
+        let (tools, source, stop) = (tools.clone(), snapshot.endpoint().clone(), stop.clone());
         let mut arguments = vec![
             "--format=custom".into(),
             "--schema-only".into(),
@@ -71,7 +76,17 @@ impl Schema {
         arguments.extend(rights.arguments());
         let platforms = planted.schemas.iter();
         arguments.extend(platforms.map(|schema| format!("--exclude-schema={}", sql::identifier(&schema.name))));
-        let mut outcome = tools.run("pg_dump", &arguments, source, stop).await?;
+        Begun::spawn(async move { Self::run_dump(tools, &source, &arguments, rights, &stop).await })
+    }
+
+    async fn run_dump(
+        tools: ClientTools,
+        source: &Endpoint,
+        arguments: &[String],
+        rights: Rights,
+        stop: &CancellationToken,
+    ) -> Result<Self> {
+        let mut outcome = tools.run("pg_dump", arguments, source, stop).await?;
         if !outcome.succeeded {
             return Err(messages::failure("pg_dump", "dump the schema", &outcome.stderr));
         }
@@ -82,23 +97,53 @@ impl Schema {
             return Err(messages::failure("pg_restore", "list the dump", &listing.stderr));
         }
         let contents = String::from_utf8_lossy(&listing.stdout).into_owned();
-        Ok(Self { archive, contents, tools: tools.clone(), rights })
+        Ok(Self { archive, contents, tools, rights })
     }
 
-    /// Restores a section into the target. Returns the complaints that stand; harmless ones are only logged.
+    /// What `section` has of the dump, without what is left to us.
+    pub fn list(&self, plan: &Plan, section: Section) -> String {
+        let (excluded, planted) = (not_restored(plan), plan.planted.comment_entries());
+        contents::use_list(&self.contents, &excluded, &planted, section == Section::Last)
+    }
+
+    /// Restores everything that comes before the rows, on up to `jobs` sessions at the same time. Returns the complaints that stand;
+    /// harmless ones are only logged.
+    ///
+    /// May be repeated: whether an earlier start was cut off in here nobody knows, and objects that exist are no complaint.
+    pub async fn restore_pre_data(
+        &self,
+        plan: &Plan,
+        target: &Endpoint,
+        jobs: usize,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Complaint>> {
+        let list = self.list(plan, Section::PreData);
+        let restore = async |list: &str| self.restore(Section::PreData, list, target, true, stop).await;
+        if let Some(Parts { before, beside, after }) = parts::split(&list, &plan.independent, jobs) {
+            tracing::debug!(sessions = beside.len(), "tables that depend on nothing are made at the same time");
+            let mut complaints = restore(&before).await?;
+            let of_beside = try_join_all(beside.iter().map(|list| restore(list))).await?;
+            if of_beside.iter().all(Vec::is_empty) {
+                complaints.extend(restore(&after).await?);
+                return Ok(complaints);
+            }
+            // One after the other, as it is usually done, they may fare better: what stands then is what is told.
+        }
+        restore(&list).await
+    }
+
+    /// Restores the entries of `list` that belong to a section. Returns the complaints that stand; harmless ones are only logged.
     ///
     /// May be repeated: with `again`, objects that already exist are no complaint.
     pub async fn restore(
         &self,
         section: Section,
-        plan: &Plan,
+        list: &str,
         target: &Endpoint,
         again: bool,
         stop: &CancellationToken,
     ) -> Result<Vec<Complaint>> {
-        let (excluded, planted) = (not_restored(plan), plan.planted.comment_entries());
-        let list = contents::use_list(&self.contents, &excluded, &planted, section == Section::Last);
-        if contents::is_empty(&list) {
+        if contents::is_empty(list) {
             return Ok(Vec::new());
         }
         let list = MemoryFile::holding(list.as_bytes())?;
