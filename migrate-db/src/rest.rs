@@ -86,7 +86,7 @@ async fn count_rows(session: &Session, name: &RelationName) -> Result<Option<i64
         None => Ok(Some(0)),
         Some(false) => Ok(None),
         Some(true) => {
-            let count = format!("SELECT count(*) FROM {}", name.sql());
+            let count = format!("SELECT count(*) FROM ONLY {}", name.sql());
             session.value(&format!("count the rows of {name}"), &count, &[]).await.map(Some)
         }
     }

@@ -111,12 +111,12 @@ async fn count_rows_in_extensions(session: &Session, catalog: &mut Catalog) -> R
     for row in session.query("list the tables of extensions", statement, &[]).await? {
         let (name, condition) = (RelationName { schema: row.get(0), name: row.get(1) }, row.get::<_, &str>(2));
         let Some(left_out) = catalog.left_out.iter_mut().find(|left_out| left_out.name == name) else { continue };
-        let count = format!("SELECT count(*) FROM {} {condition}", name.sql());
+        let count = format!("SELECT count(*) FROM ONLY {} {condition}", name.sql());
         let rows: i64 = session.value(&format!("count the rows of {name}"), &count, &[]).await?;
         if rows > 0 {
             left_out.lost_row_count = rows.unsigned_abs();
-            left_out.reason =
-                format!("belongs to an extension, and {rows} rows in it are the user's: copy them by hand");
+            let are = if rows == 1 { "row in it is" } else { "rows in it are" };
+            left_out.reason = format!("belongs to an extension, and {rows} {are} the user's: copy them by hand");
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ mod rarer;
 mod reprint;
 mod rights;
 mod types;
+mod words;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -274,7 +275,7 @@ fn differs(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str
     let detail = if long || HIDDEN.contains(&aspect) {
         "is not the same on both sides".into()
     } else {
-        let show = |text: Option<&str>| text.map_or("absent".into(), |text| format!("`{text}`"));
+        let show = |text: Option<&str>| text.map_or("absent".into(), |text| words::shown(aspect, text));
         format!("is {} on the source, {} on the target", show(left), show(right))
     };
     Finding::new(kind, object.label(), aspect, detail)
