@@ -70,8 +70,16 @@ async fn build(context: &Context, table: &Table, index: &Index) -> Result<()> {
         .with_session(&context.builders, async |session, _| {
             let started = Instant::now();
             let action = format!("build the index {}", index.name);
-            let statement = format!("{}{}", resources::claim(context, table, index), index.definition);
-            match session.execute(&action, &statement).await {
+            let claim = resources::claim(context, table, index);
+            let mut built = session.execute(&action, &format!("{claim}{}", index.definition)).await;
+            // The server's temp_file_limit: with all the memory that there is it may do without files.
+            if let Err(Error::Statement { source, .. }) = &built
+                && source.code() == Some(&SqlState::CONFIGURATION_LIMIT_EXCEEDED)
+            {
+                let claim = resources::claim_memory_only(context);
+                built = session.execute(&action, &format!("{claim}{}", index.definition)).await;
+            }
+            match built {
                 // CREATE INDEX is atomic: one that exists under this name is whole.
                 Err(Error::Statement { source, .. }) if source.code() == Some(&SqlState::DUPLICATE_TABLE) => Ok(()),
                 Ok(()) => {
@@ -244,8 +252,11 @@ async fn add_foreign_keys<'a>(context: &Context, keys: &'a [ForeignKey]) -> Resu
 fn record_missing(context: &Context, key: &ForeignKey, error: Error) -> Result<()> {
     match error {
         Error::Statement { ref source, .. } if error.class() == Class::Permanent => {
+            // The hint for a table that is missing is about functions, of which none is called here.
+            let hint = error.hint().filter(|_| source.code() != Some(&SqlState::UNDEFINED_TABLE));
+            let next = hint.map_or(String::new(), |hint| format!("; next: {hint}"));
             let item = format!("constraint {}.{}", key.table, key.name);
-            context.recorder.finding(Finding::new(FindingKind::Error, item, BUILD, source.to_string()));
+            context.recorder.finding(Finding::new(FindingKind::Error, item, BUILD, format!("{source}{next}")));
             Ok(())
         }
         error => Err(error),
@@ -275,7 +286,11 @@ async fn add_foreign_key(context: &Context, key: &ForeignKey) -> Result<()> {
             if constraint_exists(session, &key.table, &key.name).await? {
                 return Ok(());
             }
-            session.execute(&format!("add the foreign key {} to {}", key.name, key.table), &addition(key)).await
+            match session.execute(&format!("add the foreign key {} to {}", key.name, key.table), &addition(key)).await {
+                // A session that broke was still at it when it was looked for.
+                Err(Error::Statement { source, .. }) if source.code() == Some(&SqlState::DUPLICATE_OBJECT) => Ok(()),
+                outcome => outcome,
+            }
         })
         .await
 }

@@ -124,15 +124,19 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     }
     let planted = Planted::find(snapshot.session(), config.preset).await?;
     let (width, room) = width::choose(config.width, snapshot.session(), &control).await?;
-    // While everything else is looked at. What stands in its way preflight says better, and then nobody waits for it.
-    let schema = tools
-        .as_ref()
-        .filter(|_| config.mode == Mode::Migrate)
-        .map(|tools| Schema::dump(tools, &snapshot, &planted, config.rights, stop));
+    let locks = preflight::room_for_locks(snapshot.session()).await?;
+    // While everything else is looked at; what else stands in its way preflight says better, and then nobody waits for it.
+    let may_dump =
+        config.mode == Mode::Migrate && [&room, &locks].iter().all(|check| check.outcome != CheckOutcome::Fail);
+    let schema =
+        tools.as_ref().filter(|_| may_dump).map(|tools| Schema::dump(tools, &snapshot, &planted, config.rights, stop));
     let catalog = catalog::read(snapshot.session(), source_version).await?;
     state.checks.extend(preflight::for_reading(&source, &target, &catalog).await?);
     state.width = Some(width);
     state.checks.push(room);
+    if tools.is_some() {
+        state.checks.push(locks);
+    }
     if config.mode == Mode::Migrate {
         state.statistics = Carrier::between(&source, &target).await?;
     }
@@ -239,7 +243,8 @@ fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan
 
 async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, ready: Ready) -> Result<()> {
     let Ready { control, snapshot, plan, journal, schema, source_identity, .. } = ready;
-    let schema = schema.ok_or_else(|| Error::Defect("the schema was not dumped".into()))?;
+    state.progress.begin_phase("schema", None, None);
+    let schema = schema.ok_or_else(|| Error::Defect("the schema was not dumped".into()))?.finish().await??;
     if config.clean && !state.cleaned {
         clean::empty_target(&control).await?;
         seal::remove(&control).await?;
@@ -254,8 +259,6 @@ async fn migrate(config: &Config, stop: &CancellationToken, state: &mut State, r
     };
     let jobs = state.width.map_or(1, |width| width.jobs);
     let restore = Restore { plan: &plan, target: &config.target, recorder: &state.recorder, jobs, stop };
-    state.progress.begin_phase("schema", None, None);
-    let schema = schema.finish().await??;
     restore.pre_data(&schema, &journal, &control).await?;
     let mut context = context(config, stop, state, &plan, &snapshot);
     context.found = match (resumed, journal.is_done(Step::PostData)) {

@@ -1,4 +1,5 @@
-//! Which tables and sequences depend on nothing but their schema: they can be made in any order, and at the same time.
+//! Which tables and sequences depend on nothing but their schema: they can be made in any order, and at the same time, but for
+//! names that collide, which whoever makes them must see.
 
 use std::collections::HashSet;
 
@@ -8,8 +9,8 @@ use crate::error::Result;
 
 /// Their object identifiers.
 ///
-/// What `CREATE TABLE` says may name other things: types, functions in defaults and checks, parents, sequences of others. All that a
-/// server did not bring itself stands in `pg_depend`. A sequence of the table's own columns is no obstacle: its default is
+/// What `CREATE TABLE` says may name other things: types, functions in defaults and checks, parents, sequences of others. What a
+/// server did not bring itself stands in `pg_depend`, but for names within literals (`'{public.t}'::regclass[]`). A sequence of the table's own columns is no obstacle: its default is
 /// given to the column afterwards, and so is its owner to it.
 pub(super) async fn read(session: &Session) -> Result<HashSet<u32>> {
     let statement = format!(

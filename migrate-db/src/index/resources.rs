@@ -11,12 +11,15 @@ const HELPERS_SINCE: i32 = 11;
 const SMALL_BYTES: u64 = 8 << 20;
 /// Who sorts with less has no helpers (PostgreSQL, `plan_create_index_workers`).
 const HELPED_SORT_BYTES: u64 = 32 << 20;
-/// So many sort at once, one of them the leader, where there are helpers.
+/// At most so many sort at once in that case, one of them the leader: three helpers, one more than servers give by default.
 const SORTERS: u64 = 4;
 /// Memory that a merge takes for each run that it reads (`tuplesort_merge_order`: 32 blocks, and two more).
 const MERGED_RUN_BYTES: u64 = 34 * 8192;
 /// No merge reads more runs at once (`tuplesort.c`, `MAXORDER`).
 const MERGED_RUNS_MAX: u64 = 500;
+
+/// Takes the helpers away.
+const NO_HELPERS: &str = "set_config('max_parallel_maintenance_workers', '0', true)";
 
 /// Statements that make a session ready to build, one of `index_jobs`: all builders together may sort in half as much memory
 /// as the server's shared buffers, where its own setting is not more. On Amazon RDS that is an eighth of the machine.
@@ -34,10 +37,10 @@ pub(super) fn claim(context: &Context, table: &Table, index: &Index) -> String {
     if table.bytes < SMALL_BYTES {
         return String::new();
     }
-    let mut settings = Vec::new();
     let helped = has_helpers(context, table);
+    let mut settings = Vec::new();
     if !helped && context.target_version.major() >= HELPERS_SINCE {
-        settings.push("set_config('max_parallel_maintenance_workers', '0', true)".to_owned());
+        settings.push(NO_HELPERS.to_owned());
     }
     if index.btree {
         let bytes = sort_bytes(table.bytes, helped);
@@ -49,6 +52,12 @@ pub(super) fn claim(context: &Context, table: &Table, index: &Index) -> String {
     if settings.is_empty() { String::new() } else { format!("SELECT {}; ", settings.join(", ")) }
 }
 
+/// The same for a build that may not write as much as it would like: all the memory that the session has, and no helpers, who hand
+/// over what they have sorted in files.
+pub(super) fn claim_memory_only(context: &Context) -> String {
+    if context.target_version.major() < HELPERS_SINCE { String::new() } else { format!("SELECT {NO_HELPERS}; ") }
+}
+
 /// How much memory sorting the keys of a table of `table_bytes` takes: no more than leaves one merge of sorted runs.
 ///
 /// Runs that fit into the processor's cache are sorted much faster than one that fills memory, and the merge reads them in
@@ -56,7 +65,7 @@ pub(super) fn claim(context: &Context, table: &Table, index: &Index) -> String {
 /// bytes of memory there are `sorted / n` runs, and a merge reads `n / MERGED_RUN_BYTES` at once.
 fn sort_bytes(table_bytes: u64, helped: bool) -> u64 {
     let sorted = 2 * table_bytes;
-    let one_merge = sorted.saturating_mul(MERGED_RUN_BYTES).isqrt().max(sorted / MERGED_RUNS_MAX);
+    let one_merge = sorted.saturating_mul(MERGED_RUN_BYTES).isqrt().max(sorted.div_ceil(MERGED_RUNS_MAX));
     if helped { SORTERS * one_merge.max(HELPED_SORT_BYTES) } else { one_merge.max(SMALL_BYTES) }
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn size(session: &Session, catalog: &Catalog) -> Result<Check> 
 }
 
 /// `pg_dump` locks every table at once: the server's lock table must have room.
-pub(super) async fn locks(session: &Session) -> Result<Check> {
+pub async fn locks(session: &Session) -> Result<Check> {
     const NAME: &str = "room for locks";
     let statement = format!(
         "SELECT count(*), current_setting('max_locks_per_transaction')::bigint

@@ -64,6 +64,7 @@ pub async fn way(endpoint: &Endpoint, side: Side) -> Result<Check> {
     Ok(check)
 }
 
+pub use census::locks as room_for_locks;
 pub use source::sort_alike;
 
 /// The checks for a person: what a dry run prints. One line each, and the fix below where there is one.
@@ -106,7 +107,6 @@ pub async fn for_writing(
     state: &TargetState<'_>,
 ) -> Result<Vec<Check>> {
     let mut checks = vec![Check::pass("client tools", format!("pg_dump and pg_restore {}", tools.major))];
-    checks.push(census::locks(source.session).await?);
     checks.push(source::invalid_indexes(source.session).await?);
     checks.push(source::subscriptions(source.session).await?);
     checks.extend(left::tablespaces(source.session).await?);

@@ -18,8 +18,15 @@ impl Complaint {
     pub(crate) fn is_of_violated_key(&self, table: &str, key: &str) -> bool {
         self.entry == format!("FK CONSTRAINT {table} {key}") && self.message.contains("violates foreign key constraint")
     }
+
+    /// Whether it says that another session was quicker to take a name, perhaps for something else.
+    pub(super) fn is_of_collision(&self) -> bool {
+        self.message.contains(COLLISION)
+    }
 }
 
+/// Two sessions took the same name at the same time, for an array type perhaps, whose names are cut: one of them made nothing.
+const COLLISION: &str = "duplicate key value violates unique constraint \"pg_";
 /// Messages that mean no harm, and why.
 const HARMLESS: [&str; 3] = [
     // Every database has one.
@@ -37,7 +44,7 @@ const HARMLESS_AGAIN: [&str; 5] = [
     "multiple primary keys",
     "is already a partition",
     "is already member of publication",
-    "duplicate key value violates unique constraint \"pg_",
+    COLLISION,
 ];
 /// Signs of a broken connection.
 const BROKEN: [&str; 5] = [

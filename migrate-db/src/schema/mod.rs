@@ -14,7 +14,7 @@ use std::io::{Seek as _, Write as _};
 use std::os::fd::AsRawFd as _;
 
 use common::tasks::Begun;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use rustix::fs::MemfdFlags;
 use tokio_util::sync::CancellationToken;
 
@@ -106,8 +106,8 @@ impl Schema {
         contents::use_list(&self.contents, &excluded, &planted, section == Section::Last)
     }
 
-    /// Restores everything that comes before the rows, on up to `jobs` sessions at the same time. Returns the complaints that stand;
-    /// harmless ones are only logged.
+    /// Restores everything that comes before the rows, on several sessions at the same time, of up to `jobs`, where that is
+    /// worth it. Returns the complaints that stand; harmless ones are only logged.
     ///
     /// May be repeated: whether an earlier start was cut off in here nobody knows, and objects that exist are no complaint.
     pub async fn restore_pre_data(
@@ -118,18 +118,39 @@ impl Schema {
         stop: &CancellationToken,
     ) -> Result<Vec<Complaint>> {
         let list = self.list(plan, Section::PreData);
-        let restore = async |list: &str| self.restore(Section::PreData, list, target, true, stop).await;
         if let Some(Parts { before, beside, after }) = parts::split(&list, &plan.independent, jobs) {
-            tracing::debug!(sessions = beside.len(), "tables that depend on nothing are made at the same time");
-            let mut complaints = restore(&before).await?;
-            let of_beside = try_join_all(beside.iter().map(|list| restore(list))).await?;
-            if of_beside.iter().all(Vec::is_empty) {
-                complaints.extend(restore(&after).await?);
+            let mut complaints = self.restore(Section::PreData, &before, target, true, stop).await?;
+            if self.restore_beside(&beside, target, stop).await? {
+                complaints.extend(self.restore(Section::PreData, &after, target, true, stop).await?);
                 return Ok(complaints);
             }
-            // One after the other, as it is usually done, they may fare better: what stands then is what is told.
         }
-        restore(&list).await
+        self.restore(Section::PreData, &list, target, true, stop).await
+    }
+
+    /// Restores several lists at the same time. False where anything was in the way: one after the other, as it is usually
+    /// done, all may fare better, and what stands then is what is told.
+    async fn restore_beside(&self, lists: &[String], target: &Endpoint, stop: &CancellationToken) -> Result<bool> {
+        tracing::debug!(sessions = lists.len(), "tables that depend on nothing are made at the same time");
+        let restored =
+            join_all(lists.iter().map(|list| self.run_restore(Section::PreData, list, target, true, stop))).await;
+        for outcome in restored {
+            match outcome {
+                Ok((complaints, harmless)) => {
+                    let in_the_way = complaints.iter().chain(harmless.iter().filter(|one| one.is_of_collision()));
+                    if let Some(Complaint { entry, message }) = in_the_way.into_iter().next() {
+                        tracing::debug!(entry, said = message, "they are made one after the other");
+                        return Ok(false);
+                    }
+                }
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
+                Err(error) => {
+                    tracing::debug!(%error, "they are made one after the other");
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Restores the entries of `list` that belong to a section. Returns the complaints that stand; harmless ones are only logged.
@@ -143,8 +164,21 @@ impl Schema {
         again: bool,
         stop: &CancellationToken,
     ) -> Result<Vec<Complaint>> {
+        let (complaints, _) = self.run_restore(section, list, target, again, stop).await?;
+        Ok(complaints)
+    }
+
+    /// The complaints that stand, and the harmless ones.
+    async fn run_restore(
+        &self,
+        section: Section,
+        list: &str,
+        target: &Endpoint,
+        again: bool,
+        stop: &CancellationToken,
+    ) -> Result<(Vec<Complaint>, Vec<Complaint>)> {
         if contents::is_empty(list) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         let list = MemoryFile::holding(list.as_bytes())?;
         let sections: &[&str] = match section {
@@ -165,13 +199,13 @@ impl Schema {
         arguments.extend(self.rights.arguments());
         let outcome = self.tools.run("pg_restore", &arguments, &without_waiting(target), stop).await?;
         let (complaints, harmless) = messages::judge(&outcome.stderr, again);
-        for complaint in harmless {
-            tracing::debug!(entry = complaint.entry, message = complaint.message, "a harmless message of pg_restore");
+        for complaint in &harmless {
+            tracing::debug!(entry = complaint.entry, said = complaint.message, "a harmless message of pg_restore");
         }
         if !outcome.succeeded && messages::is_fatal(&outcome.stderr) {
             return Err(messages::failure("pg_restore", "restore the schema", &outcome.stderr));
         }
-        Ok(complaints)
+        Ok((complaints, harmless))
     }
 }
 

@@ -6,13 +6,15 @@ use super::contents::{self, RELATION_CLASS};
 
 /// Fewer entries than this for each are not worth a session of their own: starting one takes as long as making forty tables.
 const ENTRIES_LEAST: usize = 40;
+/// More sessions than this would each hold the whole table of contents, and a server makes tables no faster.
+const WIDTH_MAX: usize = 4;
 
 /// The parts, in the order in which they are restored.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts {
     /// What comes before the first that is independent: schemas, types, functions.
     pub before: String,
-    /// The independent ones, which no order binds.
+    /// The independent ones, which bind each other to no order.
     pub beside: Vec<String>,
     /// All others, in their order.
     pub after: String,
@@ -25,7 +27,7 @@ pub(super) fn split(list: &str, independent: &HashSet<u32>, width: usize) -> Opt
         contents::entry(line).is_some_and(|(class, oid, _)| class == RELATION_CLASS && independent.contains(&oid))
     };
     let count = list.lines().filter(|line| is_independent(line)).count();
-    let width = width.min(count / ENTRIES_LEAST);
+    let width = width.min(WIDTH_MAX).min(count / ENTRIES_LEAST);
     if width < 2 {
         return None;
     }
@@ -73,7 +75,7 @@ mod tests {
                 prop_assert_eq!(beside, expected);
                 prop_assert!(parts.beside.iter().all(|part| part.lines().count() >= ENTRIES_LEAST));
             } else {
-                prop_assert!(width.min(independent.len() / ENTRIES_LEAST) < 2);
+                prop_assert!(width.min(WIDTH_MAX).min(independent.len() / ENTRIES_LEAST) < 2);
             }
         }
     }

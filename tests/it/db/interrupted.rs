@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tests::eventually::eventually;
 use tests::fault_proxy::FaultProxy;
 
+use super::many::plain;
 use super::pair::Pair;
 use super::rich::RICH;
 
@@ -70,24 +71,28 @@ async fn killed_while_the_schema_is_restored_the_same_command_finishes() {
     let seed = std::env::var("TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("the seed is {seed}; TEST_SEED={seed} repeats the moments");
     let mut random = fastrand::Rng::with_seed(seed);
-    // GIVEN a database with one of everything, so that most of a run is the restoring of its schema
-    let first = Pair::scripted(13, 17, RICH).await;
-    let statement = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
-    let relations_max = first.source.connect().await.query_one(statement, &[]).await.unwrap().get::<_, i64>(0);
-    for _ in 0..ROUNDS {
-        // WHEN a run is killed as soon as the target has some number of relations
-        let pair = first.with_new_target().await;
-        let mut running = pair.program().spawn().await;
-        let enough = random.i64(1..=relations_max);
-        let client = pair.target.connect().await;
-        let relation_count = async || client.query_one(statement, &[]).await.unwrap().get::<_, i64>(0);
-        eventually(&format!("{enough} relations"), async || relation_count().await >= enough).await;
-        running.kill();
-        running.wait().await;
+    // GIVEN a database with one of everything, so that most of a run is the restoring of its schema, and one of many tables, which
+    // several sessions make at the same time
+    let rich = Pair::scripted(13, 17, RICH).await;
+    let many = Pair::filled(15, 18, &plain(400)).await;
+    for (first, rounds) in [(rich, ROUNDS), (many, ROUNDS / 2)] {
+        let statement = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+        let relations_max = first.source.connect().await.query_one(statement, &[]).await.unwrap().get::<_, i64>(0);
+        for _ in 0..rounds {
+            // WHEN a run is killed as soon as the target has some number of relations
+            let pair = first.with_new_target().await;
+            let mut running = pair.program().spawn().await;
+            let enough = random.i64(1..=relations_max);
+            let client = pair.target.connect().await;
+            let relation_count = async || client.query_one(statement, &[]).await.unwrap().get::<_, i64>(0);
+            eventually(&format!("{enough} relations"), async || relation_count().await >= enough).await;
+            running.kill();
+            running.wait().await;
 
-        // THEN the same command finishes, even while the killed one's pg_restore is still at work
-        pair.assert_equal(&pair.program().run().await);
-        pair.assert_no_journal().await;
+            // THEN the same command finishes, even while the killed one's pg_restore is still at work
+            pair.assert_equal(&pair.program().run().await);
+            pair.assert_no_journal().await;
+        }
     }
 }
 

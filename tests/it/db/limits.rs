@@ -1,4 +1,4 @@
-//! What a run may use does not depend on what it moves: memory has a bound, and no row touches a local disk.
+//! What a run may use does not depend on what it moves: memory has a bound, and no row touches a local disk. What a target allows is kept to.
 
 use super::pair::Pair;
 
@@ -41,4 +41,20 @@ async fn a_table_of_300_mb_passes_through_a_small_process() {
     outcome.assert_code(4);
     assert!(outcome.stdout.contains("1 row differs (column text); keys: id=250000"), "{outcome}");
     outcome.assert_memory_below(MEMORY_MAX);
+}
+
+#[tokio::test]
+async fn an_index_that_may_not_be_sorted_on_disk_is_sorted_in_memory() {
+    // GIVEN an index that is larger than what is sorted at once, and a target that leaves little room for temporary files
+    let pair = Pair::filled(
+        15,
+        17,
+        "CREATE TABLE t AS SELECT md5(n::text) AS a FROM generate_series(1, 250000) AS n; CREATE INDEX t_a ON t (a)",
+    )
+    .await;
+    let name = pair.target.text("SELECT format('%I', current_database())").await.unwrap();
+    pair.target.execute(&format!("ALTER DATABASE {name} SET temp_file_limit = '2MB'")).await;
+
+    // WHEN it is migrated, THEN the index is there
+    pair.migrate().await;
 }

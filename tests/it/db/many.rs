@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::pair::Pair;
 
 /// `count` tables that depend on nothing, with sequences of their own, each but the first referring to the one before it.
-fn plain(count: usize) -> String {
+pub(super) fn plain(count: usize) -> String {
     (0..count).fold(String::new(), |mut text, number| {
         let refers = if number > 0 { format!(" REFERENCES t_{:03}", number - 1) } else { String::new() };
         writeln!(
@@ -77,4 +77,24 @@ async fn of_many_tables_one_that_cannot_be_made_is_named_and_the_rest_arrives() 
     let keys = "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated";
     assert_eq!(pair.target.text(keys).await.as_deref(), Some("119"));
     assert_eq!(pair.target.text("SELECT sum(previous) FROM t_119").await.as_deref(), Some("3"));
+}
+
+#[tokio::test]
+async fn tables_whose_types_would_have_the_same_name_are_all_made() {
+    // GIVEN tables that are neighbours, with names that differ in their last byte only, which those of their array types lack
+    let script = "DO $$ BEGIN FOR a IN 10..49 LOOP FOR b IN 0..7 LOOP
+             EXECUTE format('CREATE TABLE %s%s (id integer)', rpad('t' || a, 62, 'x'), b);
+         END LOOP; END LOOP; END $$";
+    let pair = Pair::filled(15, 17, script).await;
+
+    // WHEN they are made at the same time, THEN none is missing, whatever collided
+    let mut collided = false;
+    for _ in 0..3 {
+        let pair = pair.with_new_target().await;
+        let outcome = pair.program().arg("--verbose").env("JOBS", "4").run().await;
+        pair.assert_equal(&outcome);
+        assert!(outcome.stderr.contains("at the same time"), "{outcome}");
+        collided |= outcome.stderr.contains("made one after the other");
+    }
+    assert!(collided, "no name was taken twice, so nothing was shown");
 }
