@@ -143,21 +143,8 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     state.checks.push(preflight::planted(&planted));
     state.checks.push(late_writers::connected(snapshot.session()).await?);
     let source_identity = identity(snapshot.session(), &endpoint).await?;
-    let mut journal = None;
-    if config.mode == Mode::Repair {
-        journal = journal::load(&control).await?;
-        state.finished_before = Seal::read(&control).await?;
-    }
+    let mut journal = find_journal(config, &control, state, &source_identity).await?;
     if let Some(tools) = &tools {
-        if config.mode == Mode::Migrate && journal::load(&control).await?.is_some() {
-            // Before it is read for good: what is still being committed would be missing from it.
-            journal::end_leftovers(&control).await?;
-        }
-        let clean = config.clean && !state.cleaned;
-        journal = journal::load(&control).await?.filter(|_| !clean);
-        if journal.is_none() && !clean {
-            state.finished_before = Seal::read(&control).await?.filter(|seal| seal.source == source_identity);
-        }
         let target_state = target_state(config, journal.as_ref(), state.finished_before.as_ref());
         state.checks.extend(preflight::for_writing(&source, &target, &catalog, tools, &target_state).await?);
         state.checks.push(rights::roles(snapshot.session(), &control, config.rights).await?);
@@ -186,6 +173,34 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     }
     let schema = schema.filter(|_| state.finished_before.is_none());
     Ok(Some(Ready { control, snapshot, plan, journal, schema, source_identity, writes }))
+}
+
+/// The journal on the target; that a migration was finished there is noted in `state`.
+async fn find_journal(
+    config: &Config,
+    control: &Session,
+    state: &mut State,
+    source_identity: &str,
+) -> Result<Option<Journal>> {
+    match config.mode {
+        Mode::Verify => Ok(None),
+        Mode::Repair => {
+            state.finished_before = Seal::read(control).await?;
+            journal::load(control).await
+        }
+        Mode::Migrate | Mode::DryRun => {
+            if config.mode == Mode::Migrate && journal::load(control).await?.is_some() {
+                // Before it is read for good: what is still being committed would be missing from it.
+                journal::end_leftovers(control).await?;
+            }
+            let clean = config.clean && !state.cleaned;
+            let journal = journal::load(control).await?.filter(|_| !clean);
+            if journal.is_none() && !clean {
+                state.finished_before = Seal::read(control).await?.filter(|seal| seal.source == source_identity);
+            }
+            Ok(journal)
+        }
+    }
 }
 
 fn target_state<'a>(config: &'a Config, journal: Option<&'a Journal>, seal: Option<&'a Seal>) -> TargetState<'a> {
