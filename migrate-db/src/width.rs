@@ -16,7 +16,8 @@ const DERIVED_MIN: usize = 4;
 const WORKERS_UNTOLD: i64 = 8;
 /// Sessions of the source beside the readers: `pg_dump`.
 const SOURCE_ASIDE: usize = 1;
-/// Sessions of the target beside writers and builders: `pg_restore`, and whoever watches the index builds.
+/// Sessions of the target beside writers and builders: `pg_restore` after the rows, and whoever watches the index builds. Before
+/// the rows up to as many `pg_restore` as there will be writers are at work, and no writer.
 const TARGET_ASIDE: usize = 2;
 
 /// Sessions that work at the same time.

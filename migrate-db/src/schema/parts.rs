@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use super::contents::{self, RELATION_CLASS};
 
-/// Fewer entries than this for each are not worth a session of their own: starting one takes as long as making forty tables.
+/// Fewer entries than this for each are not worth a process and a session of their own: a guess, from 0.5 ms a table (measured).
 const ENTRIES_LEAST: usize = 40;
-/// More sessions than this would each hold the whole table of contents, and a server makes tables no faster.
+/// Each session's process holds the whole table of contents in memory.
 const WIDTH_MAX: usize = 4;
 
 /// The parts, in the order in which they are restored.
