@@ -50,11 +50,11 @@ async fn sample(session: &Session, table: &TablePlan, columns: &[KeyColumn], cou
     let statement = format!(
         "SELECT ARRAY[{}] FROM (
              SELECT {names}, row_number() OVER (ORDER BY {names}) AS place, count(*) OVER () AS rows
-             FROM ONLY {} TABLESAMPLE SYSTEM ({percent})) AS sample
+             FROM {} TABLESAMPLE SYSTEM ({percent})) AS sample
          WHERE place % greatest(rows / {count}, 1) = 0 AND place < rows
            AND (current_setting('server_encoding') <> 'SQL_ASCII' OR ({})) ORDER BY place LIMIT {}",
         texts.join(", "),
-        table.table.name.sql(),
+        table.table.rows_sql(),
         plain.join(" AND "),
         count - 1,
     );

@@ -127,7 +127,7 @@ async fn bring_over(
     };
     let (built, target) = tokio::join!(finish, reading_back);
     let (built, target) = (built?, target?);
-    index::complete_all(context, &plan.table, &built).await?;
+    index::complete_all(context, &built).await?;
     record.target = target;
     if let Some(target) = target.filter(|target| *target != source) {
         context.recorder.finding(verify::content_differs(plan, source, target));
@@ -164,8 +164,8 @@ async fn reset(context: &Context, plan: &TablePlan, why: &str) -> Result<Vec<Opt
     tracing::info!(table = %name, "{why}: it is copied again");
     context
         .with_session(&context.builders, async |session, _| {
-            index::drop_foreign_keys(session, name).await?;
-            journal::reset_table(session, name).await
+            index::drop_foreign_keys(session, &plan.table).await?;
+            journal::reset_table(session, &plan.table).await
         })
         .await?;
     Ok(vec![None; plan.ranges.len()])
@@ -191,23 +191,21 @@ async fn copy_segment(
             }
             let _working = context.progress.working_on(name.to_string());
             let started = Instant::now();
-            let freeze = whole && plan.table.bytes >= FREEZE_ABOVE_BYTES;
-            let begin = if freeze { format!("BEGIN; TRUNCATE ONLY {}", name.sql()) } else { "BEGIN".into() };
+            let freeze = whole && plan.table.leaves.is_empty() && plan.table.bytes >= FREEZE_ABOVE_BYTES;
+            let begin = if freeze { format!("BEGIN; TRUNCATE {}", plan.table.rows_sql()) } else { "BEGIN".into() };
             writer.execute(&format!("begin a segment of {name}"), &begin).await?;
-            let quiet =
-                if context.found == Found::WorkAndTriggers { Some(Quiet::of(&writer, name).await?) } else { None };
+            let quiet = if context.found == Found::WorkAndTriggers {
+                Some(Quiet::of(&writer, &plan.table).await?)
+            } else {
+                None
+            };
             if let Some(quiet) = &quiet {
                 quiet.begin(&writer).await?;
             }
-            let columns = segment::column_list(&plan.table);
-            let from = rows::End {
-                session: reader.session(),
-                statement: segment::copy_out(name, &columns, range, plan.format),
-            };
-            let to = rows::End {
-                session: writer.session(),
-                statement: segment::copy_in(name, &columns, plan.format, freeze),
-            };
+            let from =
+                rows::End { session: reader.session(), statement: segment::copy_out(&plan.table, range, plan.format) };
+            let to =
+                rows::End { session: writer.session(), statement: segment::copy_in(&plan.table, plan.format, freeze) };
             let digest = rows::copy(from, to, plan.format, plan.spelling.clone(), context.surroundings()).await?;
             if let Some(quiet) = &quiet {
                 quiet.end(&writer).await?;

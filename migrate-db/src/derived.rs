@@ -45,7 +45,7 @@ pub(crate) async fn compare(context: &Context, plan: &Plan) -> Result<()> {
 /// All columns, so that a generated value is compared together with the row that it belongs to.
 fn statement_for_table(table: &Table) -> String {
     let columns = table.columns.iter().chain(&table.generated_columns).map(|column| column.name.as_str());
-    format!("COPY (SELECT {} FROM ONLY {}) TO STDOUT", sql::identifiers(columns), table.name.sql())
+    format!("COPY (SELECT {} FROM {}) TO STDOUT", sql::identifiers(columns), table.rows_sql())
 }
 
 fn view_item(view: &RelationName) -> String {

@@ -46,8 +46,7 @@ pub async fn sample(readers: &Pool, plan: &Plan, stop: &CancellationToken) -> Re
 
 async fn read(readers: &Pool, table: &TablePlan, range: &Range, around: Surroundings) -> Result<()> {
     let lease = readers.take().await?;
-    let columns = segment::column_list(&table.table);
-    let statement = segment::copy_out(&table.table.name, &columns, range, table.format);
+    let statement = segment::copy_out(&table.table, range, table.format);
     let from = rows::End { session: lease.session(), statement };
     match rows::digest(from, table.format, table.spelling.clone(), around).await {
         Ok(_) => lease.give_back(),

@@ -26,26 +26,30 @@ const UNCHECKED_PARTITIONED_SINCE: i32 = 18;
 /// some thousand.
 const KEYS_AT_ONCE: usize = 64;
 
-/// Builds all indexes of a table at once (within the pool's width). Returns those that are there.
+/// Builds all indexes of a table at once (within the pool's width). Returns those that are there, each with the table that holds
+/// its rows.
 ///
 /// An index that cannot be built is a finding; the others are built all the same.
-pub async fn build_all<'a>(context: &Context, table: &'a Table) -> Result<Vec<&'a Index>> {
-    let built: Vec<Option<&Index>> = stream::iter(&table.indexes)
-        .map(|index| async move {
-            match build(context, table, index).await {
-                Ok(()) => Ok(Some(index)),
+pub async fn build_all<'a>(context: &Context, table: &'a Table) -> Result<Vec<(&'a Table, &'a Index)>> {
+    let of_holder = |holder: &'a Table| holder.indexes.iter().map(move |index| (holder, index));
+    let indexes: Vec<(&Table, &Index)> = table.holders().iter().flat_map(of_holder).collect();
+    let at_once = indexes.len().max(1);
+    let built: Vec<Option<(&Table, &Index)>> = stream::iter(indexes)
+        .map(|(holder, index)| async move {
+            match build(context, holder, index).await {
+                Ok(()) => Ok(Some((holder, index))),
                 Err(error) => record_failure(context, format!("index {}", index.name), BUILD, error).map(|()| None),
             }
         })
-        .buffered(table.indexes.len().max(1))
+        .buffered(at_once)
         .try_collect()
         .await?;
     Ok(built.into_iter().flatten().collect())
 }
 
-/// Makes the constraints that `indexes` serve, and whatever else belongs to these. Waits for everybody who reads the table.
-pub async fn complete_all(context: &Context, table: &Table, indexes: &[&Index]) -> Result<()> {
-    for index in indexes {
+/// Makes the constraints that `indexes` serve, and whatever else belongs to these. Waits for everybody who reads their tables.
+pub async fn complete_all(context: &Context, indexes: &[(&Table, &Index)]) -> Result<()> {
+    for (table, index) in indexes {
         if let Err(error) = complete(context, table, index).await {
             record_failure(context, format!("index {}", index.name), "constraint", error)?;
         }
@@ -55,9 +59,14 @@ pub async fn complete_all(context: &Context, table: &Table, indexes: &[&Index]) 
 
 /// A permanent error of one object becomes a finding; anything else goes on up.
 pub(crate) fn record_failure(context: &Context, item: String, aspect: &str, error: Error) -> Result<()> {
+    let hint = error.hint();
+    record(context, item, aspect, error, hint)
+}
+
+fn record(context: &Context, item: String, aspect: &str, error: Error, hint: Option<String>) -> Result<()> {
     match error {
         Error::Statement { ref source, .. } if error.class() == Class::Permanent => {
-            let next = error.hint().map_or(String::new(), |hint| format!("; next: {hint}"));
+            let next = hint.map_or(String::new(), |hint| format!("; next: {hint}"));
             context.recorder.finding(Finding::new(FindingKind::Error, item, aspect, format!("{source}{next}")));
             Ok(())
         }
@@ -250,17 +259,11 @@ async fn add_foreign_keys<'a>(context: &Context, keys: &'a [ForeignKey]) -> Resu
 
 /// A key that cannot be there: the reason is kept with what the comparison of the schemas says of it.
 fn record_missing(context: &Context, key: &ForeignKey, error: Error) -> Result<()> {
-    match error {
-        Error::Statement { ref source, .. } if error.class() == Class::Permanent => {
-            // The hint for a table that is missing is about functions, of which none is called here.
-            let hint = error.hint().filter(|_| source.code() != Some(&SqlState::UNDEFINED_TABLE));
-            let next = hint.map_or(String::new(), |hint| format!("; next: {hint}"));
-            let item = format!("constraint {}.{}", key.table, key.name);
-            context.recorder.finding(Finding::new(FindingKind::Error, item, BUILD, format!("{source}{next}")));
-            Ok(())
-        }
-        error => Err(error),
-    }
+    // The hint for a table that is missing is about functions, of which none is called here.
+    let is_of_table =
+        matches!(&error, Error::Statement { source, .. } if source.code() == Some(&SqlState::UNDEFINED_TABLE));
+    let hint = error.hint().filter(|_| !is_of_table);
+    record(context, format!("constraint {}.{}", key.table, key.name), BUILD, error, hint)
 }
 
 /// Adds all of them or none: false where one cannot be added, or where an answer was lost.
@@ -319,17 +322,20 @@ async fn validate(context: &Context, key: &ForeignKey) -> Result<()> {
 /// again at the end.
 ///
 /// One that refers to a partitioned table refers to each partition through a copy, which goes with the original only.
-pub async fn drop_foreign_keys(session: &Session, table: &RelationName) -> Result<()> {
+pub async fn drop_foreign_keys(session: &Session, table: &Table) -> Result<()> {
     let statement =
-        "WITH RECURSIVE key AS (
-             SELECT oid, conrelid, conname, conparentid FROM pg_constraint WHERE contype = 'f' AND to_regclass($1) IN (confrelid, conrelid)
+        "WITH RECURSIVE around AS (SELECT to_regclass(name)::oid AS relation FROM unnest($1::text[]) AS name),
+         key AS (
+             SELECT oid, conrelid, conname, conparentid FROM pg_constraint JOIN around ON relation IN (confrelid, conrelid)
+             WHERE contype = 'f'
              UNION
              SELECT p.oid, p.conrelid, p.conname, p.conparentid FROM pg_constraint p JOIN key ON p.oid = key.conparentid)
          SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
          FROM key WHERE conparentid = 0";
-    let rows = session.query(&format!("list the foreign keys around {table}"), statement, &[&table.sql()]).await?;
+    let names: Vec<String> = table.names().map(RelationName::sql).collect();
+    let rows = session.query(&format!("list the foreign keys around {}", table.name), statement, &[&names]).await?;
     for row in rows {
-        session.execute(&format!("remove a foreign key around {table}"), row.get(0)).await?;
+        session.execute(&format!("remove a foreign key around {}", table.name), row.get(0)).await?;
     }
     Ok(())
 }

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use common::digest::RowDigest;
 use tokio_postgres::error::SqlState;
 
-use crate::catalog::RelationName;
+use crate::catalog::{RelationName, Table};
 use crate::connect::Session;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::segment::Range;
@@ -119,11 +120,28 @@ pub async fn end_leftovers(session: &Session) -> Result<()> {
     Ok(())
 }
 
+/// Names the source so that a later start of the run can tell whether it is the same: by its cluster where the server
+/// says so, since addresses change (a tunnel has a new port each time).
+pub async fn identity(session: &Session, source: &Endpoint) -> Result<String> {
+    let allowed: bool = session
+        .value("look at the source's rights", "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')", &[])
+        .await?;
+    if !allowed {
+        return Ok(format!("{}:{}/{}", source.host, source.port, source.database));
+    }
+    let statement = "SELECT system_identifier::text || '/' || current_database() FROM pg_control_system()";
+    session.value("read the source's identity", statement, &[]).await
+}
+
+/// Whether the target has a journal.
+pub async fn exists(session: &Session) -> Result<bool> {
+    let statement = "SELECT to_regclass($1) IS NOT NULL";
+    session.value("look for a journal", statement, &[&format!("{SCHEMA}.run")]).await
+}
+
 /// Reads the journal; `None` where the target has none.
 pub async fn load(session: &Session) -> Result<Option<Journal>> {
-    let exists: bool =
-        session.value("look for a journal", "SELECT to_regclass($1) IS NOT NULL", &[&format!("{SCHEMA}.run")]).await?;
-    if !exists {
+    if !exists(session).await? {
         return Ok(None);
     }
     let runs = session
@@ -231,14 +249,14 @@ pub async fn finished_digest(session: &Session, table: &RelationName, number: us
 }
 
 /// Takes back what was copied of a table, rows and journal lines together, because the source has changed since.
-pub async fn reset_table(session: &Session, table: &RelationName) -> Result<()> {
+pub async fn reset_table(session: &Session, table: &Table) -> Result<()> {
     let statements = format!(
-        "BEGIN; TRUNCATE ONLY {}; DELETE FROM {SCHEMA}.finished WHERE schema_name = {} AND table_name = {}; COMMIT",
-        table.sql(),
-        sql::literal(&table.schema),
-        sql::literal(&table.name)
+        "BEGIN; TRUNCATE {}; DELETE FROM {SCHEMA}.finished WHERE schema_name = {} AND table_name = {}; COMMIT",
+        table.rows_sql(),
+        sql::literal(&table.name.schema),
+        sql::literal(&table.name.name)
     );
-    session.execute(&format!("empty {table}, whose source has changed"), &statements).await
+    session.execute(&format!("empty {}, whose source has changed", table.name), &statements).await
 }
 
 /// Marks a stage done. The commit waits for the disk, and with it for everything that was committed before.

@@ -11,7 +11,7 @@ use common::finding::{Finding, FindingKind};
 use common::report::Check;
 use common::units;
 
-use crate::catalog::{RelationName, user_schema};
+use crate::catalog::{RelationName, Table, user_schema};
 use crate::connect::Session;
 use crate::context::Context;
 use crate::endpoint::Endpoint;
@@ -44,11 +44,16 @@ impl WriteCounts {
         Ok(Self(rows.iter().map(count).collect()))
     }
 
+    /// Those of all who hold rows of `table`.
+    fn of(&self, table: &Table) -> [i64; 3] {
+        let counts = table.holders().iter().filter_map(|holder| self.0.get(&holder.name));
+        counts.fold([0; 3], |sum, counts| std::array::from_fn(|kind| sum[kind] + counts[kind]))
+    }
+
     /// The tables of `plan` whose counters differ between `self` and `later`, smallest first.
     pub fn changed<'a>(&self, later: &Self, plan: &'a Plan) -> Vec<(&'a TablePlan, Change)> {
         let change = |table: &'a TablePlan| {
-            let [before, after] =
-                [self, later].map(|counts| counts.0.get(&table.table.name).copied().unwrap_or_default());
+            let [before, after] = [self, later].map(|counts| counts.of(&table.table));
             (before != after).then_some((table, Change { before, after }))
         };
         let mut changed: Vec<(&TablePlan, Change)> = plan.tables.iter().filter_map(change).collect();

@@ -134,10 +134,9 @@ async fn read<T: Send + 'static>(
     begin: impl Fn() -> T,
     take: impl Fn(&mut T, &[u8]) + Copy + Send + Sync + 'static,
 ) -> Result<T> {
-    let columns = segment::column_list(table);
     context
         .with_session(pool, async |session, _| {
-            let statement = segment::copy_out(&table.name, &columns, &Range::Whole, Format::Text);
+            let statement = segment::copy_out(table, &Range::Whole, Format::Text);
             let from = End { session: session.session(), statement };
             stream::collect(from, Format::Text, context.surroundings(), begin(), take).await
         })
@@ -213,6 +212,7 @@ mod tests {
             blocks: 0,
             heap: true,
             indexes: Vec::new(),
+            leaves: Vec::new(),
         }
     }
 

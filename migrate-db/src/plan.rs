@@ -145,7 +145,7 @@ impl Plan {
 
     /// Number of indexes that we build.
     pub fn index_count(&self) -> usize {
-        self.tables.iter().map(|plan| plan.table.indexes.len()).sum()
+        self.tables.iter().flat_map(|plan| plan.table.holders()).map(|table| table.indexes.len()).sum()
     }
 
     /// A digest of what is copied and in which form: tables, columns and their types. Two runs with different values
@@ -173,10 +173,11 @@ impl Plan {
                 1 => String::new(),
                 count => format!(", {count} segments"),
             };
+            let through = if plan.table.leaves.is_empty() { "" } else { " through its root" };
             let reason = plan.text_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
             let _ = writeln!(
                 text,
-                "  copy {}: {}, {}{segments}{reason}",
+                "  copy {}{through}: {}, {}{segments}{reason}",
                 plan.table.name,
                 units::bytes(plan.table.bytes),
                 plan.format.word(),
@@ -225,6 +226,7 @@ mod tests {
             blocks: bytes / 8192,
             heap: true,
             indexes: Vec::new(),
+            leaves: Vec::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Called by `repair`, and by `copy` where a run that goes on has made the triggers already.
 
-use crate::catalog::RelationName;
+use crate::catalog::{RelationName, Table};
 use crate::connect::Session;
 use crate::error::Result;
 use crate::sql;
@@ -14,24 +14,31 @@ pub(crate) struct Quiet {
 }
 
 impl Quiet {
-    /// For every trigger and rule of `table` that is not switched off already.
-    pub(crate) async fn of(session: &Session, table: &RelationName) -> Result<Self> {
-        let statement = "SELECT 'TRIGGER', tgname, tgenabled FROM pg_trigger
-                         WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D'
-                         UNION ALL
-                         SELECT 'RULE', rulename, ev_enabled FROM pg_rewrite
-                         WHERE ev_class = to_regclass($1) AND rulename <> '_RETURN' AND ev_enabled <> 'D'";
+    /// For every trigger and rule of `table` that is not switched off already, and of its leaves, where its rows go through it.
+    pub(crate) async fn of(session: &Session, table: &Table) -> Result<Self> {
+        // What is done to a trigger of a partitioned table is done to its copies: so the root comes first, and its leaves
+        // after it, with those that were off.
+        let statement = "SELECT t.name, a.* FROM unnest($1::text[]) WITH ORDINALITY AS t (name, position) JOIN LATERAL (
+                             SELECT 'TRIGGER', tgname, tgenabled FROM pg_trigger
+                             WHERE tgrelid = to_regclass(t.name) AND NOT tgisinternal
+                             UNION ALL
+                             SELECT 'RULE', rulename, ev_enabled FROM pg_rewrite
+                             WHERE ev_class = to_regclass(t.name) AND rulename <> '_RETURN') AS a (kind, name, enabled) ON true
+                         WHERE a.enabled <> 'D' OR t.position > 1
+                         ORDER BY t.position";
+        let names: Vec<String> = table.names().map(RelationName::sql).collect();
         let (mut begin, mut end) = (Vec::new(), Vec::new());
-        for row in session.query("list triggers and rules", statement, &[&table.sql()]).await? {
-            let (kind, name): (&str, &str) = (row.get(0), row.get(1));
-            let when = match u8::try_from(row.get::<_, i8>(2)) {
+        for row in session.query("list triggers and rules", statement, &[&names]).await? {
+            let (table, kind, name): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
+            let state = match u8::try_from(row.get::<_, i8>(3)) {
                 Ok(b'A') => "ENABLE ALWAYS",
                 Ok(b'R') => "ENABLE REPLICA",
+                Ok(b'D') => "DISABLE",
                 _ => "ENABLE",
             };
-            let (table, name) = (table.sql(), sql::identifier(name));
+            let name = sql::identifier(name);
             begin.push(format!("ALTER TABLE {table} DISABLE {kind} {name}"));
-            end.push(format!("ALTER TABLE {table} {when} {kind} {name}"));
+            end.push(format!("ALTER TABLE {table} {state} {kind} {name}"));
         }
         Ok(Self { begin: begin.join("; "), end: end.join("; ") })
     }

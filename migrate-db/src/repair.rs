@@ -14,6 +14,7 @@ use common::error::{Class, OperatorError as _, sentence};
 use common::finding::{Finding, FindingKind};
 use common::units;
 
+use crate::catalog::RelationName;
 use crate::connect::Session;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -67,14 +68,14 @@ async fn replace(context: &Context, control: &Session, plan: &TablePlan) -> Resu
     let is_unchecked = may_leave_unchecked(control).await?;
     if !is_unchecked {
         refuse_partitioned_keys(control, plan).await?;
-        index::drop_foreign_keys(control, name).await?;
+        index::drop_foreign_keys(control, &plan.table).await?;
     }
     context
         .with_session(&context.readers, async |reader, _| {
             let writer = context.writers.take().await?;
             let begin = if is_unchecked { "BEGIN; SET LOCAL session_replication_role = replica" } else { "BEGIN" };
             writer.execute(&format!("begin the repair of {name}"), begin).await?;
-            let quiet = Quiet::of(&writer, name).await?;
+            let quiet = Quiet::of(&writer, &plan.table).await?;
             quiet.begin(&writer).await?;
             let remark = match &cure {
                 Cure::Rows(rows) => replace_rows(context, reader.session(), writer.session(), plan, rows).await?,
@@ -101,21 +102,20 @@ async fn replace_rows(
     // All that goes goes first: a value that must be unique may have moved from one row to another.
     for some in rows.chunks(KEYS_PER_STATEMENT) {
         let keys: Vec<&[String]> = some.iter().map(|row| row.key.as_slice()).collect();
-        let statement = statements::delete(&plan.table.name, &key, &keys);
+        let statement = statements::delete(&plan.table, &key, &keys);
         writer.execute(&format!("remove rows of {} that differ", plan.table.name), &statement).await?;
     }
     let wanted: Vec<&[String]> =
         rows.iter().filter(|row| row.apart != Apart::TargetOnly).map(|row| row.key.as_slice()).collect();
-    let columns = segment::column_list(&plan.table);
     let mut copied = 0;
     for some in wanted.chunks(KEYS_PER_STATEMENT) {
         let from = End {
             session: std::sync::Arc::clone(&reader),
-            statement: statements::copy_out(&plan.table.name, &columns, &key, some, plan.format),
+            statement: statements::copy_out(&plan.table, &key, some, plan.format),
         };
         let to = End {
             session: std::sync::Arc::clone(&writer),
-            statement: segment::copy_in(&plan.table.name, &columns, plan.format, false),
+            statement: segment::copy_in(&plan.table, plan.format, false),
         };
         copied += stream::copy(from, to, plan.format, plan.spelling.clone(), context.surroundings()).await?.rows;
     }
@@ -131,10 +131,9 @@ async fn replace_rows(
 
 async fn replace_all(context: &Context, reader: Shared, writer: Shared, plan: &TablePlan) -> Result<String> {
     let name = &plan.table.name;
-    writer.execute(&format!("empty {name}"), &format!("DELETE FROM ONLY {}", name.sql())).await?;
-    let columns = segment::column_list(&plan.table);
-    let from = End { session: reader, statement: segment::copy_out(name, &columns, &Range::Whole, plan.format) };
-    let to = End { session: writer, statement: segment::copy_in(name, &columns, plan.format, false) };
+    writer.execute(&format!("empty {name}"), &format!("DELETE FROM {}", plan.table.rows_sql())).await?;
+    let from = End { session: reader, statement: segment::copy_out(&plan.table, &Range::Whole, plan.format) };
+    let to = End { session: writer, statement: segment::copy_in(&plan.table, plan.format, false) };
     let digest = stream::copy(from, to, plan.format, plan.spelling.clone(), context.surroundings()).await?;
     Ok(format!("repaired: replaced as a whole, {}", units::counted(digest.rows, "row")))
 }
@@ -152,17 +151,20 @@ async fn may_leave_unchecked(control: &Session) -> Result<bool> {
 
 /// Foreign keys of or to partitioned tables are made by `pg_restore`; once removed nobody would make them again.
 async fn refuse_partitioned_keys(control: &Session, plan: &TablePlan) -> Result<()> {
-    let statement = "WITH RECURSIVE key AS (
+    let statement =
+        "WITH RECURSIVE around AS (SELECT to_regclass(name)::oid AS relation FROM unnest($1::text[]) AS name),
+                     key AS (
                          SELECT oid, conname, conrelid, confrelid, conparentid FROM pg_constraint
-                         WHERE contype = 'f' AND to_regclass($1) IN (confrelid, conrelid)
+                         WHERE contype = 'f'
+                           AND (conrelid IN (SELECT relation FROM around) OR confrelid IN (SELECT relation FROM around))
                          UNION
                          SELECT p.oid, p.conname, p.conrelid, p.confrelid, p.conparentid
                          FROM pg_constraint p JOIN key ON p.oid = key.conparentid)
                      SELECT EXISTS (SELECT FROM key JOIN pg_class c ON c.oid IN (key.conrelid, key.confrelid)
                                     WHERE c.relkind = 'p')";
-    let name = &plan.table.name;
-    if control.value("look for foreign keys of partitioned tables", statement, &[&name.sql()]).await? {
-        return Err(Error::CannotRepair { table: name.to_string() });
+    let names: Vec<String> = plan.table.names().map(RelationName::sql).collect();
+    if control.value("look for foreign keys of partitioned tables", statement, &[&names]).await? {
+        return Err(Error::CannotRepair { table: plan.table.name.to_string() });
     }
     Ok(())
 }

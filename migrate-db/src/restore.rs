@@ -59,7 +59,7 @@ impl Restore<'_> {
         let mut violated = Vec::new();
         for section in [Section::PostData, Section::Last] {
             let list = schema.list(self.plan, section);
-            let mut complaints = schema.restore(section, &list, self.target, again, self.stop).await?;
+            let mut complaints = schema.restore(section, &list, self.target, again, self.stop).await?.standing;
             for key in &self.plan.restored_foreign_keys {
                 let is_of_key = |complaint: &Complaint| complaint.is_of_violated_key(&key.table.name, &key.name);
                 violated.extend(complaints.iter().any(is_of_key).then_some(key));

@@ -17,7 +17,6 @@ use crate::client_tools::ClientTools;
 use crate::config::{Config, Mode};
 use crate::connect::{Pool, Session};
 use crate::context::{Context, Found};
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Side};
 use crate::forecast::Forecast;
 use crate::journal::{self, Journal, Step};
@@ -125,9 +124,7 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     let planted = Planted::find(snapshot.session(), config.preset).await?;
     let (width, room) = width::choose(config.width, snapshot.session(), &control).await?;
     let locks = preflight::room_for_locks(snapshot.session()).await?;
-    // While everything else is looked at; what else stands in its way preflight says better, and then nobody waits for it.
-    let may_dump =
-        config.mode == Mode::Migrate && [&room, &locks].iter().all(|check| check.outcome != CheckOutcome::Fail);
+    let may_dump = may_dump(config, state, &control, [&room, &locks]).await?;
     let schema =
         tools.as_ref().filter(|_| may_dump).map(|tools| Schema::dump(tools, &snapshot, &planted, config.rights, stop));
     let catalog = catalog::read(snapshot.session(), source_version).await?;
@@ -142,7 +139,7 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     }
     state.checks.push(preflight::planted(&planted));
     state.checks.push(late_writers::connected(snapshot.session()).await?);
-    let source_identity = identity(snapshot.session(), &endpoint).await?;
+    let source_identity = journal::identity(snapshot.session(), &endpoint).await?;
     let mut journal = find_journal(config, &control, state, &source_identity).await?;
     if let Some(tools) = &tools {
         let target_state = target_state(config, journal.as_ref(), state.finished_before.as_ref());
@@ -171,8 +168,16 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     if config.mode == Mode::DryRun {
         state.checks.push(estimate::sample(&snapshot.readers(width.jobs), &plan, stop).await?);
     }
-    let schema = schema.filter(|_| state.finished_before.is_none());
     Ok(Some(Ready { control, snapshot, plan, journal, schema, source_identity, writes }))
+}
+
+/// Whether the schema can be dumped while everything else is looked at: what else stands in its way preflight says better, and then
+/// nobody waits for it. A migration that was finished here is only looked at again.
+async fn may_dump(config: &Config, state: &State, control: &Session, room: [&Check; 2]) -> Result<bool> {
+    if config.mode != Mode::Migrate || room.iter().any(|check| check.outcome == CheckOutcome::Fail) {
+        return Ok(false);
+    }
+    Ok(config.clean && !state.cleaned || Seal::read(control).await?.is_none())
 }
 
 /// The journal on the target; that a migration was finished there is noted in `state`.
@@ -189,7 +194,7 @@ async fn find_journal(
             journal::load(control).await
         }
         Mode::Migrate | Mode::DryRun => {
-            if config.mode == Mode::Migrate && journal::load(control).await?.is_some() {
+            if config.mode == Mode::Migrate && journal::exists(control).await? {
                 // Before it is read for good: what is still being committed would be missing from it.
                 journal::end_leftovers(control).await?;
             }
@@ -205,19 +210,6 @@ async fn find_journal(
 
 fn target_state<'a>(config: &'a Config, journal: Option<&'a Journal>, seal: Option<&'a Seal>) -> TargetState<'a> {
     TargetState { journal, seal, confirmation: &config.confirmation, clean: config.clean }
-}
-
-/// Names the source so that a later start of the run can tell whether it is the same: by its cluster where the server
-/// says so, since addresses change (a tunnel has a new port each time).
-async fn identity(session: &Session, source: &Endpoint) -> Result<String> {
-    let allowed: bool = session
-        .value("look at the source's rights", "SELECT has_function_privilege('pg_control_system()', 'EXECUTE')", &[])
-        .await?;
-    if !allowed {
-        return Ok(format!("{}:{}/{}", source.host, source.port, source.database));
-    }
-    let statement = "SELECT system_identifier::text || '/' || current_database() FROM pg_control_system()";
-    session.value("read the source's identity", statement, &[]).await
 }
 
 /// Takes over how the journal's run has cut the tables, and refuses a journal of another source or plan.

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{RelationName, ServerVersion, Table};
+use crate::catalog::{ServerVersion, Table};
 use crate::sql;
 
 /// From this major on a condition on ctid is a range scan; before, each segment would read the whole table.
@@ -125,39 +125,42 @@ fn cut_blocks(blocks: u64, count: u64) -> Vec<Range> {
         .collect()
 }
 
-/// The statement that reads `range` of the columns (quoted, with commas) of a table.
-pub fn copy_out(table: &RelationName, columns: &str, range: &Range, format: Format) -> String {
-    let format = format.word();
-    let name = table.sql();
+/// The statement that reads `range` of a table.
+pub fn copy_out(table: &Table, range: &Range, format: Format) -> String {
+    let (columns, rows, format) = (column_list(table), table.rows_sql(), format.word());
     match range {
-        Range::Whole if columns.is_empty() => format!("COPY {name} TO STDOUT (FORMAT {format})"),
-        Range::Whole => format!("COPY {name} ({columns}) TO STDOUT (FORMAT {format})"),
+        Range::Whole if !table.leaves.is_empty() => {
+            format!("COPY (SELECT {columns} FROM {rows}) TO STDOUT (FORMAT {format})")
+        }
+        Range::Whole if columns.is_empty() => format!("COPY {} TO STDOUT (FORMAT {format})", table.name.sql()),
+        Range::Whole => format!("COPY {} ({columns}) TO STDOUT (FORMAT {format})", table.name.sql()),
         Range::Blocks { from_block, to_block } => {
             let end = to_block.map(|block| format!(" AND ctid < '({block},0)'::tid")).unwrap_or_default();
             format!(
-                "COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= '({from_block},0)'::tid{end}) TO STDOUT (FORMAT {format})"
+                "COPY (SELECT {columns} FROM {rows} WHERE ctid >= '({from_block},0)'::tid{end}) TO STDOUT (FORMAT {format})"
             )
         }
         Range::Keys { columns: key, from, to } => {
             let from = from.iter().map(|bound| beside(key, ">=", bound));
             let conditions: Vec<String> = from.chain(to.iter().map(|bound| beside(key, "<", bound))).collect();
             format!(
-                "COPY (SELECT {columns} FROM ONLY {name} WHERE {}) TO STDOUT (FORMAT {format})",
+                "COPY (SELECT {columns} FROM {rows} WHERE {}) TO STDOUT (FORMAT {format})",
                 conditions.join(" AND ")
             )
         }
     }
 }
 
-/// The statement that writes rows of the columns into a table; `freeze` where the same transaction emptied it.
-pub fn copy_in(table: &RelationName, columns: &str, format: Format, freeze: bool) -> String {
+/// The statement that writes rows into a table; `freeze` where the same transaction emptied it.
+pub fn copy_in(table: &Table, format: Format, freeze: bool) -> String {
     let freeze = if freeze { ", FREEZE" } else { "" };
+    let columns = column_list(table);
     let columns = if columns.is_empty() { String::new() } else { format!(" ({columns})") };
-    format!("COPY {}{columns} FROM STDIN (FORMAT {}{freeze})", table.sql(), format.word())
+    format!("COPY {}{columns} FROM STDIN (FORMAT {}{freeze})", table.name.sql(), format.word())
 }
 
 /// The columns of a table as COPY wants them.
-pub fn column_list(table: &Table) -> String {
+fn column_list(table: &Table) -> String {
     sql::identifiers(table.columns.iter().map(|column| column.name.as_str()))
 }
 
@@ -166,6 +169,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::catalog::types::Floats;
+    use crate::catalog::{Column, ColumnType, RelationName};
 
     proptest! {
         #[test]
@@ -199,29 +204,60 @@ mod tests {
         }
     }
 
+    fn table(columns: &[&str]) -> Table {
+        let column = |name: &&str| Column {
+            name: (*name).into(),
+            column_type: ColumnType { name: "text".into(), text_reason: None, floats: Floats::None, text_cost: 0 },
+        };
+        Table {
+            oid: 1,
+            name: RelationName { schema: "public".into(), name: "t".into() },
+            columns: columns.iter().map(column).collect(),
+            generated_columns: Vec::new(),
+            key: Vec::new(),
+            bytes: 0,
+            blocks: 0,
+            heap: true,
+            indexes: Vec::new(),
+            leaves: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rows_that_go_through_a_root_are_read_of_all_leaves() {
+        let root = Table { leaves: vec![table(&["a"])], ..table(&["a"]) };
+        assert_eq!(
+            copy_out(&root, &Range::Whole, Format::Binary),
+            "COPY (SELECT \"a\" FROM \"public\".\"t\") TO STDOUT (FORMAT binary)"
+        );
+        let range = Range::Blocks { from_block: 7, to_block: None };
+        assert_eq!(
+            copy_out(&root, &range, Format::Binary),
+            "COPY (SELECT \"a\" FROM \"public\".\"t\" WHERE ctid >= '(7,0)'::tid) TO STDOUT (FORMAT binary)"
+        );
+    }
+
     #[test]
     fn statements_name_the_keys() {
-        let name = RelationName { schema: "public".into(), name: "t".into() };
         let column = |name: &str, type_name: &str| KeyColumn { name: name.into(), type_name: type_name.into() };
         let columns = vec![column("a", "uuid"), column("b", "text")];
         let range = Range::Keys { columns, from: Some(vec!["x".into(), "it's".into()]), to: None };
         assert_eq!(
-            copy_out(&name, "\"a\"", &range, Format::Binary),
+            copy_out(&table(&["a"]), &range, Format::Binary),
             "COPY (SELECT \"a\" FROM ONLY \"public\".\"t\" WHERE (\"a\", \"b\") >= ('x'::uuid, 'it''s'::text)) TO STDOUT (FORMAT binary)"
         );
     }
 
     #[test]
     fn statements_name_the_range() {
-        let name = RelationName { schema: "public".into(), name: "t".into() };
         let range = Range::Blocks { from_block: 7, to_block: Some(9) };
         assert_eq!(
-            copy_out(&name, "\"a\"", &range, Format::Binary),
+            copy_out(&table(&["a"]), &range, Format::Binary),
             "COPY (SELECT \"a\" FROM ONLY \"public\".\"t\" WHERE ctid >= '(7,0)'::tid AND ctid < '(9,0)'::tid) TO STDOUT (FORMAT binary)"
         );
-        assert_eq!(copy_out(&name, "", &Range::Whole, Format::Text), "COPY \"public\".\"t\" TO STDOUT (FORMAT text)");
+        assert_eq!(copy_out(&table(&[]), &Range::Whole, Format::Text), "COPY \"public\".\"t\" TO STDOUT (FORMAT text)");
         assert_eq!(
-            copy_in(&name, "\"a\"", Format::Binary, true),
+            copy_in(&table(&["a"]), Format::Binary, true),
             "COPY \"public\".\"t\" (\"a\") FROM STDIN (FORMAT binary, FREEZE)"
         );
     }

@@ -104,6 +104,7 @@ impl Carrier {
 pub async fn bring(context: &Context, table: &Table, rows: u64) -> Result<()> {
     let sampled = rows.min(SAMPLE_ROWS) * table.columns.len() as u64;
     if let Some(carrier) = &context.statistics
+        && table.leaves.is_empty()
         && sampled >= CARRIED_ABOVE_VALUES
     {
         match carry(context, carrier, &table.name, rows).await {

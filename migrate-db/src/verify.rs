@@ -46,8 +46,11 @@ pub async fn digest_target(context: &Context, plan: &TablePlan) -> Result<RowDig
 async fn measure_target(context: &Context, table: &Table) -> Result<Table> {
     let (bytes, blocks): (i64, i64) = context
         .with_session(&context.builders, async |session, _| {
-            let statement = "SELECT pg_table_size(to_regclass($1)), pg_relation_size(to_regclass($1)) / current_setting('block_size')::bigint";
-            let rows = session.query("measure a table", statement, &[&table.name.sql()]).await?;
+            let statement = "SELECT sum(pg_table_size(to_regclass(name)))::bigint,
+                                    max(pg_relation_size(to_regclass(name))) / current_setting('block_size')::bigint
+                             FROM unnest($1::text[]) AS name";
+            let names: Vec<String> = table.holders().iter().map(|holder| holder.name.sql()).collect();
+            let rows = session.query("measure a table", statement, &[&names]).await?;
             Ok((rows[0].get::<_, Option<i64>>(0).unwrap_or(0), rows[0].get::<_, Option<i64>>(1).unwrap_or(0)))
         })
         .await?;
@@ -66,7 +69,7 @@ async fn digest_range(
         .with_session(pool, async |session, _| {
             let _working = context.progress.working_on(format!("{name} (verify)"));
             let started = Instant::now();
-            let statement = segment::copy_out(name, &segment::column_list(&plan.table), range, plan.format);
+            let statement = segment::copy_out(&plan.table, range, plan.format);
             let from = rows::End { session: session.session(), statement };
             let digest = rows::digest(from, plan.format, plan.spelling.clone(), context.surroundings()).await?;
             context.recorder.span(format!("{lane} {}", session.number()), "verify", name.to_string(), started);

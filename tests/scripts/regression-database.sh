@@ -38,7 +38,7 @@ fetch() { [ -s "$2" ] || { curl --fail --silent --show-error --location --max-ti
 
 # prepare MAJOR: its scripts in $work/MAJOR/source, and its C functions, which no other major loads, in $work/MAJOR/library.
 prepare() {
-    local major=$1 index=$cache/Sources-$1.xz paragraph archive version pool package include file
+    local major=$1 index=$cache/Sources-$1.xz paragraph archive version minor pool package include file
     [ ! -d "$work/$major" ] || return 0
     mkdir -p "$work/$major/source" "$work/$major/library"
     fetch "$mirror/dists/$(suite "$major")/main/source/Sources.xz" "$index"
@@ -46,7 +46,12 @@ prepare() {
     archive=$(grep -o "postgresql-${major}_[^ ]*\.orig\.tar\.bz2" <<<"$paragraph" | tail -n 1)
     version=$(awk '$1 == "Version:" { print $2 }' <<<"$paragraph" | tail -n 1)
     pool=$mirror/pool/main/p/postgresql-$major
-    fetch "$pool/$archive" "$cache/$archive"
+    # The scripts of an earlier minor will do where a mirror lacks the newest.
+    minor=${version#*.} minor=${minor%%[!0-9]*}
+    until fetch "$pool/$archive" "$cache/$archive"; do
+        ((--minor > 0)) || return 1
+        archive=postgresql-${major}_$major.$minor.orig.tar.bz2
+    done
     tar -C "$work/$major/source" --strip-components=1 -xjf "$cache/$archive" --wildcards '*/src/test/regress/*' '*/contrib/spi/*'
     command -v gcc >/dev/null && command -v dpkg-deb >/dev/null || return 0
     package=postgresql-server-dev-${major}_${version#*:}_$(dpkg --print-architecture).deb

@@ -4,9 +4,10 @@
 
 mod independent;
 mod read;
+mod through_root;
 pub mod types;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use crate::sql;
 
@@ -33,7 +34,8 @@ impl std::fmt::Display for ServerVersion {
 /// Everything that a migration needs to know of a database.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    /// Tables with rows of their own: ordinary ones and leaf partitions.
+    /// Tables with rows of their own: ordinary ones and leaf partitions; and partitioned tables instead of their leaves, where
+    /// these may hold other rows on another server.
     pub tables: Vec<Table>,
     /// Relations whose content is not copied, with the reason.
     pub left_out: Vec<LeftOut>,
@@ -99,6 +101,8 @@ pub struct Table {
     pub heap: bool,
     /// Indexes that we build; others (exclusion constraints, indexes of partitioned parents) are left to `pg_restore`.
     pub indexes: Vec<Index>,
+    /// Of a partitioned table whose rows go through it: the leaves that hold them. Empty for a table that holds its own.
+    pub leaves: Vec<Self>,
 }
 
 /// A column.
@@ -188,9 +192,22 @@ impl Catalog {
     pub fn bytes(&self) -> u64 {
         self.tables.iter().map(|table| table.bytes).sum()
     }
+}
 
-    /// The tables by name.
-    pub fn by_name(&self) -> BTreeMap<&RelationName, &Table> {
-        self.tables.iter().map(|table| (&table.name, table)).collect()
+impl Table {
+    /// What names its rows, and no others, in `FROM`, `TRUNCATE` and `DELETE`.
+    pub fn rows_sql(&self) -> String {
+        let only = if self.leaves.is_empty() { "ONLY " } else { "" };
+        format!("{only}{}", self.name.sql())
+    }
+
+    /// The tables that hold its rows, with their indexes: itself, or its leaves.
+    pub fn holders(&self) -> &[Self] {
+        if self.leaves.is_empty() { std::slice::from_ref(self) } else { &self.leaves }
+    }
+
+    /// Itself and its leaves.
+    pub fn names(&self) -> impl Iterator<Item = &RelationName> {
+        std::iter::once(&self.name).chain(self.leaves.iter().map(|leaf| &leaf.name))
     }
 }

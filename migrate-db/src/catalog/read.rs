@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use super::types::{TypeEntry, TypeTable};
 use super::{
     Catalog, Column, ForeignKey, Index, IndexConstraint, LeftOut, Partitioned, RelationName, ServerVersion, Table,
-    TypeFamily, independent,
+    TypeFamily, independent, through_root,
 };
 use crate::connect::Session;
 use crate::error::Result;
 use crate::{journal, sql};
+
+/// By object identifier: the columns that are copied, and the generated ones.
+pub(super) type ColumnsByTable = HashMap<u32, (Vec<Column>, Vec<Column>)>;
 
 /// Reads everything within the transaction that `session` is in.
 pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> {
@@ -18,15 +21,13 @@ pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> 
     let mut columns = columns(session, version).await?;
     let mut indexes = indexes(session).await?;
     for table in &mut catalog.tables {
-        let all = columns.remove(&table.oid).unwrap_or_default();
-        let (generated, copied): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, generated)| *generated);
-        table.columns = copied.into_iter().map(|(column, _)| column).collect();
-        table.generated_columns = generated.into_iter().map(|(column, _)| column).collect();
+        (table.columns, table.generated_columns) = columns.remove(&table.oid).unwrap_or_default();
         if let Some(found) = indexes.remove(&table.oid) {
             table.key = found.key;
             table.indexes = found.indexes;
         }
     }
+    through_root::read(session, &mut catalog, columns).await?;
     catalog.partitioned = partitioned(session).await?;
     (catalog.foreign_keys, catalog.restored_foreign_keys) = foreign_keys(session, version).await?;
     let count: i64 = session.value("count large objects", "SELECT count(*) FROM pg_largeobject_metadata", &[]).await?;
@@ -89,6 +90,7 @@ async fn relations(session: &Session) -> Result<Catalog> {
                 blocks: u64::try_from(row.get::<_, i64>(5)).unwrap_or(0),
                 heap: row.get(6),
                 indexes: Vec::new(),
+                leaves: Vec::new(),
             }),
             ("f", None) => {
                 let reason = "is a foreign table: its rows live elsewhere".into();
@@ -140,21 +142,23 @@ async fn partitioned(session: &Session) -> Result<Vec<Partitioned>> {
     Ok(rows.iter().map(partitioned).collect())
 }
 
-/// Columns by table; each with whether it is generated.
-async fn columns(session: &Session, version: ServerVersion) -> Result<HashMap<u32, Vec<(Column, bool)>>> {
+/// The columns of each table and partitioned table: those that are copied, and generated ones.
+async fn columns(session: &Session, version: ServerVersion) -> Result<ColumnsByTable> {
     let types = types(session).await?;
     let generated = if version.major() >= 12 { "a.attgenerated <> ''" } else { "false" };
     let statement = format!(
         "SELECT a.attrelid, a.attname::text, a.atttypid, format_type(a.atttypid, a.atttypmod), {generated}
          FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r' AND c.relpersistence <> 't' AND {}
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {}
          ORDER BY a.attrelid, a.attnum",
         user_schema()
     );
-    let mut columns: HashMap<u32, Vec<(Column, bool)>> = HashMap::new();
+    let mut columns = ColumnsByTable::new();
     for row in session.query("list the columns", &statement, &[]).await? {
         let column_type = types.column_type(row.get(2), row.get(3));
-        columns.entry(row.get(0)).or_default().push((Column { name: row.get(1), column_type }, row.get(4)));
+        let (copied, generated) = columns.entry(row.get(0)).or_default();
+        let list = if row.get(4) { generated } else { copied };
+        list.push(Column { name: row.get(1), column_type });
     }
     Ok(columns)
 }

@@ -50,28 +50,3 @@ pub(super) async fn tablespaces(session: &Session) -> Result<Option<Check>> {
         "nothing to do on a managed target; elsewhere, after the migration: ALTER TABLE … SET TABLESPACE …",
     )))
 }
-
-/// To which partition by hash a row belongs depends on the identity of an enum's values, which every server gives anew.
-pub(super) async fn partitions_by_hash_of_enums(session: &Session) -> Result<Option<Check>> {
-    let statement = format!(
-        "SELECT format('%I.%I', n.nspname, c.relname)
-         FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE p.partstrat = 'h' AND {} AND EXISTS (
-             SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-             WHERE a.attrelid = c.oid AND a.attnum = ANY (p.partattrs::smallint[]) AND t.typtype = 'e')
-         ORDER BY 1",
-        user_schema()
-    );
-    let tables = names(session, "look for partitions by hash of enums", &statement).await?;
-    if tables.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(Check::warn(
-        "partitions by hash",
-        format!(
-            "rows belong to other partitions on another server, and will be refused, where the key is an enum: {}",
-            some(&tables)
-        ),
-        "copy these afterwards: pg_dump --data-only --load-via-partition-root --table=… | psql",
-    )))
-}

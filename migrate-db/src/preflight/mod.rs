@@ -23,8 +23,6 @@ use crate::preset::Planted;
 use crate::seal::Seal;
 use crate::tls::SslMode;
 
-/// The first major with partitions by hash.
-const HASHES_SINCE: i32 = 11;
 /// The oldest major that is read.
 const OLDEST_MAJOR: i32 = 10;
 
@@ -110,9 +108,6 @@ pub async fn for_writing(
     checks.push(source::invalid_indexes(source.session).await?);
     checks.push(source::subscriptions(source.session).await?);
     checks.extend(left::tablespaces(source.session).await?);
-    if source.version.major() >= HASHES_SINCE {
-        checks.extend(left::partitions_by_hash_of_enums(source.session).await?);
-    }
     checks.push(target::empty(target.session, &target.endpoint.database, state).await?);
     checks.push(target::may_create(target.session).await?);
     checks.push(target::extensions(target.session, catalog).await?);

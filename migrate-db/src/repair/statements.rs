@@ -1,6 +1,6 @@
 //! The statements of a repair: rows named by the text of their keys. Pure.
 
-use crate::catalog::{Column, RelationName};
+use crate::catalog::{Column, Table};
 use crate::segment::Format;
 use crate::sql;
 
@@ -18,21 +18,16 @@ fn has_key(columns: &[&Column], keys: &[&[String]]) -> String {
 }
 
 /// Removes the rows with these keys.
-pub(super) fn delete(table: &RelationName, columns: &[&Column], keys: &[&[String]]) -> String {
-    format!("DELETE FROM ONLY {} WHERE {}", table.sql(), has_key(columns, keys))
+pub(super) fn delete(table: &Table, columns: &[&Column], keys: &[&[String]]) -> String {
+    format!("DELETE FROM {} WHERE {}", table.rows_sql(), has_key(columns, keys))
 }
 
 /// Reads the rows with these keys.
-pub(super) fn copy_out(
-    table: &RelationName,
-    copied: &str,
-    columns: &[&Column],
-    keys: &[&[String]],
-    format: Format,
-) -> String {
+pub(super) fn copy_out(table: &Table, columns: &[&Column], keys: &[&[String]], format: Format) -> String {
+    let copied = sql::identifiers(table.columns.iter().map(|column| column.name.as_str()));
     format!(
-        "COPY (SELECT {copied} FROM ONLY {} WHERE {}) TO STDOUT (FORMAT {})",
-        table.sql(),
+        "COPY (SELECT {copied} FROM {} WHERE {}) TO STDOUT (FORMAT {})",
+        table.rows_sql(),
         has_key(columns, keys),
         format.word()
     )
@@ -41,8 +36,8 @@ pub(super) fn copy_out(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::ColumnType;
     use crate::catalog::types::Floats;
+    use crate::catalog::{ColumnType, RelationName};
 
     #[test]
     fn keys_are_typed_literals() {
@@ -51,7 +46,18 @@ mod tests {
             column_type: ColumnType { name: type_name.into(), text_reason: None, floats: Floats::None, text_cost: 0 },
         };
         let (id, part) = (column("id", "bigint"), column("Part", "text"));
-        let table = RelationName { schema: "public".into(), name: "t".into() };
+        let table = Table {
+            oid: 1,
+            name: RelationName { schema: "public".into(), name: "t".into() },
+            columns: vec![id.clone(), part.clone()],
+            generated_columns: Vec::new(),
+            key: Vec::new(),
+            bytes: 0,
+            blocks: 0,
+            heap: true,
+            indexes: Vec::new(),
+            leaves: Vec::new(),
+        };
         let keys = [vec!["7".to_owned(), "it's".to_owned()], vec!["8".to_owned(), String::new()]];
         let keys: Vec<&[String]> = keys.iter().map(Vec::as_slice).collect();
         assert_eq!(

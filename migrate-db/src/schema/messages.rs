@@ -55,8 +55,17 @@ const BROKEN: [&str; 5] = [
     "SSL SYSCALL",
 ];
 
-/// Splits what pg_restore said into complaints that stand and harmless ones.
-pub(super) fn judge(stderr: &str, again: bool) -> (Vec<Complaint>, Vec<Complaint>) {
+/// What pg_restore said.
+#[derive(Debug, Default)]
+pub struct Complaints {
+    /// What could not be restored.
+    pub standing: Vec<Complaint>,
+    /// What means no harm.
+    pub harmless: Vec<Complaint>,
+}
+
+/// Judges what pg_restore said; `again` where the same section may have been restored before.
+pub(super) fn judge(stderr: &str, again: bool) -> Complaints {
     let mut entry = String::from("the schema");
     let mut complaints = Vec::new();
     for line in stderr.lines() {
@@ -73,7 +82,8 @@ pub(super) fn judge(stderr: &str, again: bool) -> (Vec<Complaint>, Vec<Complaint
         let says = |text: &&str| complaint.message.contains(text);
         !(HARMLESS.iter().any(&says) || again && HARMLESS_AGAIN.iter().any(says))
     };
-    complaints.into_iter().partition(harmful)
+    let (standing, harmless) = complaints.into_iter().partition(harmful);
+    Complaints { standing, harmless }
 }
 
 /// Whether the tool gave up, rather than count errors and go on.
@@ -116,19 +126,18 @@ pg_restore: warning: errors ignored on restore: 3
 
     #[test]
     fn harmless_messages_are_told_from_others() {
-        let (complaints, harmless) = judge(STDERR, true);
-        assert_eq!(complaints.len(), 1);
-        assert_eq!(complaints[0].entry, "USER MAPPING - USER MAPPING app SERVER s");
-        assert_eq!(complaints[0].message, "role \"app\" does not exist");
+        let Complaints { standing, harmless } = judge(STDERR, true);
+        assert_eq!(standing.len(), 1);
+        assert_eq!(standing[0].entry, "USER MAPPING - USER MAPPING app SERVER s");
+        assert_eq!(standing[0].message, "role \"app\" does not exist");
         assert_eq!(harmless.len(), 2);
-        assert_eq!(judge(STDERR, false).0.len(), 2);
+        assert_eq!(judge(STDERR, false).standing.len(), 2);
         assert!(!is_fatal(STDERR));
     }
 
     #[test]
     fn commands_are_never_shown() {
-        let (complaints, harmless) = judge(STDERR, false);
-        assert!(!format!("{complaints:?}{harmless:?}").contains("hunter2"));
+        assert!(!format!("{:?}", judge(STDERR, false)).contains("hunter2"));
     }
 
     #[test]

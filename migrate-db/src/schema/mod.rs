@@ -29,7 +29,7 @@ use crate::sql;
 
 use self::parts::Parts;
 
-pub use messages::Complaint;
+pub use messages::{Complaint, Complaints};
 
 /// How long pg_dump waits for its locks on the source's tables, in milliseconds.
 const LOCK_WAIT_MS: u32 = 300_000;
@@ -119,13 +119,13 @@ impl Schema {
     ) -> Result<Vec<Complaint>> {
         let list = self.list(plan, Section::PreData);
         if let Some(Parts { before, beside, after }) = parts::split(&list, &plan.independent, jobs) {
-            let mut complaints = self.restore(Section::PreData, &before, target, true, stop).await?;
+            let mut complaints = self.restore(Section::PreData, &before, target, true, stop).await?.standing;
             if self.restore_beside(&beside, target, stop).await? {
-                complaints.extend(self.restore(Section::PreData, &after, target, true, stop).await?);
+                complaints.extend(self.restore(Section::PreData, &after, target, true, stop).await?.standing);
                 return Ok(complaints);
             }
         }
-        self.restore(Section::PreData, &list, target, true, stop).await
+        Ok(self.restore(Section::PreData, &list, target, true, stop).await?.standing)
     }
 
     /// Restores several lists at the same time. False where anything was in the way: one after the other, as it is usually
@@ -133,11 +133,11 @@ impl Schema {
     async fn restore_beside(&self, lists: &[String], target: &Endpoint, stop: &CancellationToken) -> Result<bool> {
         tracing::debug!(sessions = lists.len(), "tables that depend on nothing are made at the same time");
         let restored =
-            join_all(lists.iter().map(|list| self.run_restore(Section::PreData, list, target, true, stop))).await;
+            join_all(lists.iter().map(|list| self.restore(Section::PreData, list, target, true, stop))).await;
         for outcome in restored {
             match outcome {
-                Ok((complaints, harmless)) => {
-                    let in_the_way = complaints.iter().chain(harmless.iter().filter(|one| one.is_of_collision()));
+                Ok(Complaints { standing, harmless }) => {
+                    let in_the_way = standing.iter().chain(harmless.iter().filter(|one| one.is_of_collision()));
                     if let Some(Complaint { entry, message }) = in_the_way.into_iter().next() {
                         tracing::debug!(entry, said = message, "they are made one after the other");
                         return Ok(false);
@@ -153,7 +153,7 @@ impl Schema {
         Ok(true)
     }
 
-    /// Restores the entries of `list` that belong to a section. Returns the complaints that stand; harmless ones are only logged.
+    /// Restores the entries of `list` that belong to a section, and says what stood in the way.
     ///
     /// May be repeated: with `again`, objects that already exist are no complaint.
     pub async fn restore(
@@ -163,22 +163,9 @@ impl Schema {
         target: &Endpoint,
         again: bool,
         stop: &CancellationToken,
-    ) -> Result<Vec<Complaint>> {
-        let (complaints, _) = self.run_restore(section, list, target, again, stop).await?;
-        Ok(complaints)
-    }
-
-    /// The complaints that stand, and the harmless ones.
-    async fn run_restore(
-        &self,
-        section: Section,
-        list: &str,
-        target: &Endpoint,
-        again: bool,
-        stop: &CancellationToken,
-    ) -> Result<(Vec<Complaint>, Vec<Complaint>)> {
+    ) -> Result<Complaints> {
         if contents::is_empty(list) {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok(Complaints::default());
         }
         let list = MemoryFile::holding(list.as_bytes())?;
         let sections: &[&str] = match section {
@@ -198,14 +185,14 @@ impl Schema {
         ]);
         arguments.extend(self.rights.arguments());
         let outcome = self.tools.run("pg_restore", &arguments, &without_waiting(target), stop).await?;
-        let (complaints, harmless) = messages::judge(&outcome.stderr, again);
-        for complaint in &harmless {
+        let complaints = messages::judge(&outcome.stderr, again);
+        for complaint in &complaints.harmless {
             tracing::debug!(entry = complaint.entry, said = complaint.message, "a harmless message of pg_restore");
         }
         if !outcome.succeeded && messages::is_fatal(&outcome.stderr) {
             return Err(messages::failure("pg_restore", "restore the schema", &outcome.stderr));
         }
-        Ok((complaints, harmless))
+        Ok(complaints)
     }
 }
 
@@ -221,7 +208,7 @@ fn without_waiting(target: &Endpoint) -> Endpoint {
 
 /// Catalog class and object identifiers of what pg_restore must leave to us, and of what stays behind.
 fn not_restored(plan: &Plan) -> HashSet<(u32, u32)> {
-    let indexes = plan.tables.iter().flat_map(|table| &table.table.indexes);
+    let indexes = plan.tables.iter().flat_map(|table| table.table.holders()).flat_map(|table| &table.indexes);
     let own = indexes.map(|index| match &index.constraint {
         Some(constraint) => (contents::CONSTRAINT_CLASS, constraint.oid),
         None => (contents::RELATION_CLASS, index.oid),

@@ -28,4 +28,5 @@ mod segments;
 mod servers;
 mod small_numbers;
 mod statistics;
+mod through_root;
 mod tls;
