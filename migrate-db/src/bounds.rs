@@ -3,11 +3,13 @@
 //! Every type and any number of columns will do, since the server orders the sample by the same comparison by which it
 //! later selects the rows. Called by `run` when a plan is made.
 
-use crate::catalog::ServerVersion;
+use std::collections::HashMap;
+
+use crate::catalog::{ServerVersion, Table};
 use crate::connect::Session;
 use crate::error::Result;
-use crate::plan::{Plan, TablePlan};
-use crate::segment::{self, CTID_RANGES_SINCE, KeyColumn};
+use crate::plan::Plan;
+use crate::segment::{self, CTID_RANGES_SINCE, KeyColumn, Range};
 use crate::sql;
 
 /// Blocks read for each segment: even segments at little cost (some 1.6 MB for ten of them).
@@ -19,45 +21,52 @@ pub(crate) async fn cut_by_keys(session: &Session, version: ServerVersion, plan:
         return Ok(());
     }
     for table in &mut plan.tables {
-        let count = segment::count(&table.table, plan.segment_bytes_max);
-        let Some(columns) = key_columns(table) else { continue };
-        if count > 1 {
-            let bounds = sample(session, table, &columns, count).await?;
-            table.ranges = segment::cut_keys(&columns, &bounds);
+        let mut cuts = HashMap::new();
+        for holder in table.table.holders() {
+            let count = segment::count(holder, plan.segment_bytes_max);
+            let Some(columns) = key_columns(holder) else { continue };
+            if count > 1 {
+                let bounds = sample(session, holder, &columns, count).await?;
+                cuts.insert(&holder.name, segment::cut_keys(&columns, &bounds));
+            }
+        }
+        if !cuts.is_empty() {
+            let cut = |holder: &Table| cuts.get(&holder.name).cloned().unwrap_or_else(|| vec![Range::Whole]);
+            table.ranges = segment::of_holders(&table.table, cut);
         }
     }
     Ok(())
 }
 
 /// The primary key's columns; `None` without a key or where rows do not lie in blocks.
-fn key_columns(table: &TablePlan) -> Option<Vec<KeyColumn>> {
+fn key_columns(table: &Table) -> Option<Vec<KeyColumn>> {
     let column = |name: &String| {
-        let column = table.table.columns.iter().find(|column| column.name == *name)?;
+        let column = table.columns.iter().find(|column| column.name == *name)?;
         Some(KeyColumn { name: name.clone(), type_name: column.column_type.name.clone() })
     };
-    let columns: Vec<KeyColumn> = table.table.key.iter().map(column).collect::<Option<_>>()?;
-    (table.table.heap && !columns.is_empty()).then_some(columns)
+    let columns: Vec<KeyColumn> = table.key.iter().map(column).collect::<Option<_>>()?;
+    (table.heap && !columns.is_empty()).then_some(columns)
 }
 
 /// At most `count - 1` keys that part the table in about equal ranges. Few rows in the sample make fewer of them.
-async fn sample(session: &Session, table: &TablePlan, columns: &[KeyColumn], count: u64) -> Result<Vec<Vec<String>>> {
+async fn sample(session: &Session, table: &Table, columns: &[KeyColumn], count: u64) -> Result<Vec<Vec<String>>> {
     let names = sql::identifiers(columns.iter().map(|column| column.name.as_str()));
     let texts: Vec<String> = columns.iter().map(|column| format!("{}::text", sql::identifier(&column.name))).collect();
     // Where text is in no encoding, only such keys can be written down in a statement as are plain ASCII.
     let plain: Vec<String> = texts.iter().map(|text| format!("{text} COLLATE \"C\" ~ '^[\\x01-\\x7f]*$'")).collect();
     let wanted = count * BLOCKS_PER_SEGMENT * 100;
-    let percent = wanted.div_ceil(table.table.blocks.max(1)).clamp(1, 100);
+    let percent = wanted.div_ceil(table.blocks.max(1)).clamp(1, 100);
     let statement = format!(
         "SELECT ARRAY[{}] FROM (
              SELECT {names}, row_number() OVER (ORDER BY {names}) AS place, count(*) OVER () AS rows
-             FROM {} TABLESAMPLE SYSTEM ({percent})) AS sample
+             FROM ONLY {} TABLESAMPLE SYSTEM ({percent})) AS sample
          WHERE place % greatest(rows / {count}, 1) = 0 AND place < rows
            AND (current_setting('server_encoding') <> 'SQL_ASCII' OR ({})) ORDER BY place LIMIT {}",
         texts.join(", "),
-        table.table.rows_sql(),
+        table.name.sql(),
         plain.join(" AND "),
         count - 1,
     );
-    let rows = session.query(&format!("sample the keys of {}", table.table.name), &statement, &[]).await?;
+    let rows = session.query(&format!("sample the keys of {}", table.name), &statement, &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

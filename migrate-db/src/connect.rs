@@ -7,7 +7,6 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use common::tasks::Background;
 use futures::TryStreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -18,6 +17,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, ServerError, Side};
+use crate::rows::Piece;
 use crate::sql;
 use crate::tap::{Outflow, Outlet, Tap, TappedTls};
 use crate::tls::SslMode;
@@ -92,9 +92,8 @@ pub struct CopyOut {
 }
 
 impl CopyOut {
-    /// The next piece: one or more whole messages, as [`rows::contents`](crate::rows::contents) tells apart. `None` after the
-    /// last of them; an error where the COPY or the connection failed.
-    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+    /// The next piece. `None` after the last of them; an error where the COPY or the connection failed.
+    pub async fn next(&mut self) -> Result<Option<Piece>> {
         match self.pieces.recv().await {
             Some(Outflow::Rows(piece)) => return Ok(Some(piece)),
             Some(Outflow::Count(count)) => self.count = Some(count),

@@ -165,7 +165,12 @@ async fn reset(context: &Context, plan: &TablePlan, why: &str) -> Result<Vec<Opt
     context
         .with_session(&context.builders, async |session, _| {
             index::drop_foreign_keys(session, &plan.table).await?;
-            journal::reset_table(session, &plan.table).await
+            session.execute(&format!("begin to empty {name}"), "BEGIN").await?;
+            // Triggers may well refuse it.
+            let quiet = Quiet::begin(session, &plan.table).await?;
+            journal::reset_table(session, &plan.table).await?;
+            quiet.end(session).await?;
+            session.execute(&format!("commit that {name} is empty"), "COMMIT").await
         })
         .await?;
     Ok(vec![None; plan.ranges.len()])
@@ -192,16 +197,17 @@ async fn copy_segment(
             let _working = context.progress.working_on(name.to_string());
             let started = Instant::now();
             let freeze = whole && plan.table.leaves.is_empty() && plan.table.bytes >= FREEZE_ABOVE_BYTES;
-            let begin = if freeze { format!("BEGIN; TRUNCATE {}", plan.table.rows_sql()) } else { "BEGIN".into() };
-            writer.execute(&format!("begin a segment of {name}"), &begin).await?;
+            let begin = format!("begin a segment of {name}");
+            let empty = if freeze { format!("TRUNCATE {}", plan.table.rows_sql()) } else { String::new() };
             let quiet = if context.found == Found::WorkAndTriggers {
-                Some(Quiet::of(&writer, &plan.table).await?)
+                writer.execute(&begin, "BEGIN").await?;
+                let quiet = Quiet::begin(&writer, &plan.table).await?;
+                writer.execute(&begin, &empty).await?;
+                Some(quiet)
             } else {
+                writer.execute(&begin, &format!("BEGIN; {empty}")).await?;
                 None
             };
-            if let Some(quiet) = &quiet {
-                quiet.begin(&writer).await?;
-            }
             let from =
                 rows::End { session: reader.session(), statement: segment::copy_out(&plan.table, range, plan.format) };
             let to =

@@ -31,6 +31,11 @@ impl Spelling {
         Self((!fields.is_empty()).then(|| fields.into()))
     }
 
+    /// Whether rows are digested as they were sent.
+    pub const fn is_as_sent(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// A row of COPY's text form as it is digested.
     pub fn of_row<'a>(&self, row: &'a [u8]) -> Cow<'a, [u8]> {
         let Some(fields) = &self.0 else { return Cow::Borrowed(row) };

@@ -332,7 +332,7 @@ pub async fn drop_foreign_keys(session: &Session, table: &Table) -> Result<()> {
              SELECT p.oid, p.conrelid, p.conname, p.conparentid FROM pg_constraint p JOIN key ON p.oid = key.conparentid)
          SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
          FROM key WHERE conparentid = 0";
-    let names: Vec<String> = table.names().map(RelationName::sql).collect();
+    let names = table.names_sql();
     let rows = session.query(&format!("list the foreign keys around {}", table.name), statement, &[&names]).await?;
     for row in rows {
         session.execute(&format!("remove a foreign key around {}", table.name), row.get(0)).await?;

@@ -248,10 +248,11 @@ pub async fn finished_digest(session: &Session, table: &RelationName, number: us
     Ok(tables.get(table).and_then(|lines| lines.get(number)).and_then(|line| line.finished))
 }
 
-/// Takes back what was copied of a table, rows and journal lines together, because the source has changed since.
+/// Takes back what was copied of a table, rows and journal lines together, because the source has changed since. To be called within a
+/// transaction.
 pub async fn reset_table(session: &Session, table: &Table) -> Result<()> {
     let statements = format!(
-        "BEGIN; TRUNCATE {}; DELETE FROM {SCHEMA}.finished WHERE schema_name = {} AND table_name = {}; COMMIT",
+        "TRUNCATE {}; DELETE FROM {SCHEMA}.finished WHERE schema_name = {} AND table_name = {}",
         table.rows_sql(),
         sql::literal(&table.name.schema),
         sql::literal(&table.name.name)

@@ -203,16 +203,10 @@ mod tests {
             column_type: ColumnType { name: "text".into(), text_reason: None, floats: Floats::None, text_cost: 0 },
         };
         Table {
-            oid: 1,
             name: RelationName { schema: "public".into(), name: "users".into() },
             columns: ["id", "status", "updated_at"].iter().map(column).collect(),
-            generated_columns: Vec::new(),
             key: key.iter().map(|name| (*name).to_owned()).collect(),
-            bytes: 0,
-            blocks: 0,
-            heap: true,
-            indexes: Vec::new(),
-            leaves: Vec::new(),
+            ..Table::default()
         }
     }
 

@@ -95,6 +95,7 @@ fn effort(table: &Table) -> u64 {
 fn without(mut catalog: Catalog, planted: &Planted) -> Catalog {
     let stays = |name: &RelationName| !planted.has_schema(&name.schema);
     catalog.tables.retain(|table| stays(&table.name));
+    catalog.misplaced.retain(stays);
     catalog.left_out.retain(|left_out| stays(&left_out.name));
     catalog.sequences.retain(stays);
     catalog.materialized_views.retain(stays);
@@ -200,7 +201,8 @@ impl TablePlan {
     fn fingerprint_line(&self) -> String {
         let columns: Vec<String> =
             self.table.columns.iter().map(|column| format!("{:?} {}", column.name, column.column_type.name)).collect();
-        format!("{} {} {}", self.table.name.sql(), self.format.word(), columns.join(", "))
+        let names = self.table.names_sql().join(" ");
+        format!("{names} {} {}", self.format.word(), columns.join(", "))
     }
 }
 
@@ -217,16 +219,13 @@ mod tests {
             text_cost: -25,
         };
         Table {
-            oid: 1,
             name: RelationName { schema: "public".into(), name: name.into() },
             columns: vec![Column { name: "id".into(), column_type }],
-            generated_columns: Vec::new(),
             key: vec!["id".into()],
             bytes,
             blocks: bytes / 8192,
             heap: true,
-            indexes: Vec::new(),
-            leaves: Vec::new(),
+            ..Table::default()
         }
     }
 

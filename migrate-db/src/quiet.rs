@@ -2,20 +2,19 @@
 //!
 //! Called by `repair`, and by `copy` where a run that goes on has made the triggers already.
 
-use crate::catalog::{RelationName, Table};
+use crate::catalog::Table;
 use crate::connect::Session;
 use crate::error::Result;
 use crate::sql;
 
-/// Statements around the rows, within their transaction.
+/// What gives back the state they had, within the same transaction.
 pub(crate) struct Quiet {
-    begin: String,
     end: String,
 }
 
 impl Quiet {
-    /// For every trigger and rule of `table` that is not switched off already, and of its leaves, where its rows go through it.
-    pub(crate) async fn of(session: &Session, table: &Table) -> Result<Self> {
+    /// Switches off every trigger and rule of `table`, and of its leaves, where its rows go through it.
+    pub(crate) async fn begin(session: &Session, table: &Table) -> Result<Self> {
         // What is done to a trigger of a partitioned table is done to its copies: so the root comes first, and its leaves
         // after it, with those that were off.
         let statement = "SELECT t.name, a.* FROM unnest($1::text[]) WITH ORDINALITY AS t (name, position) JOIN LATERAL (
@@ -26,7 +25,7 @@ impl Quiet {
                              WHERE ev_class = to_regclass(t.name) AND rulename <> '_RETURN') AS a (kind, name, enabled) ON true
                          WHERE a.enabled <> 'D' OR t.position > 1
                          ORDER BY t.position";
-        let names: Vec<String> = table.names().map(RelationName::sql).collect();
+        let names = table.names_sql();
         let (mut begin, mut end) = (Vec::new(), Vec::new());
         for row in session.query("list triggers and rules", statement, &[&names]).await? {
             let (table, kind, name): (&str, &str, &str) = (row.get(0), row.get(1), row.get(2));
@@ -40,12 +39,8 @@ impl Quiet {
             begin.push(format!("ALTER TABLE {table} DISABLE {kind} {name}"));
             end.push(format!("ALTER TABLE {table} {state} {kind} {name}"));
         }
-        Ok(Self { begin: begin.join("; "), end: end.join("; ") })
-    }
-
-    /// Switches them off.
-    pub(crate) async fn begin(&self, session: &Session) -> Result<()> {
-        session.execute("switch triggers and rules off", &self.begin).await
+        session.execute("switch triggers and rules off", &begin.join("; ")).await?;
+        Ok(Self { end: end.join("; ") })
     }
 
     /// Gives each the state back that it had.

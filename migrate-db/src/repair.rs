@@ -14,7 +14,6 @@ use common::error::{Class, OperatorError as _, sentence};
 use common::finding::{Finding, FindingKind};
 use common::units;
 
-use crate::catalog::RelationName;
 use crate::connect::Session;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -75,8 +74,7 @@ async fn replace(context: &Context, control: &Session, plan: &TablePlan) -> Resu
             let writer = context.writers.take().await?;
             let begin = if is_unchecked { "BEGIN; SET LOCAL session_replication_role = replica" } else { "BEGIN" };
             writer.execute(&format!("begin the repair of {name}"), begin).await?;
-            let quiet = Quiet::of(&writer, &plan.table).await?;
-            quiet.begin(&writer).await?;
+            let quiet = Quiet::begin(&writer, &plan.table).await?;
             let remark = match &cure {
                 Cure::Rows(rows) => replace_rows(context, reader.session(), writer.session(), plan, rows).await?,
                 Cure::Whole => replace_all(context, reader.session(), writer.session(), plan).await?,
@@ -162,7 +160,7 @@ async fn refuse_partitioned_keys(control: &Session, plan: &TablePlan) -> Result<
                          FROM pg_constraint p JOIN key ON p.oid = key.conparentid)
                      SELECT EXISTS (SELECT FROM key JOIN pg_class c ON c.oid IN (key.conrelid, key.confrelid)
                                     WHERE c.relkind = 'p')";
-    let names: Vec<String> = plan.table.names().map(RelationName::sql).collect();
+    let names = plan.table.names_sql();
     if control.value("look for foreign keys of partitioned tables", statement, &[&names]).await? {
         return Err(Error::CannotRepair { table: plan.table.name.to_string() });
     }

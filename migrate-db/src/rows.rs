@@ -5,6 +5,8 @@
 
 use std::io;
 
+use bytes::Bytes;
+
 use crate::segment::Format;
 
 /// The letter of a `CopyData` message.
@@ -73,6 +75,20 @@ pub fn contents(piece: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// What comes of a stream at a time.
+#[derive(Debug)]
+pub enum Piece {
+    /// One or more whole messages, which [`contents`] tells apart.
+    Whole(Bytes),
+    /// A part of what one message holds that is too large to wait for; nothing else comes between its parts.
+    Part {
+        /// Some tens of thousands of bytes; of the last part as many as are left.
+        bytes: Bytes,
+        /// Whether the message ends with it.
+        is_last: bool,
+    },
+}
+
 /// Finds the row in each message of one stream.
 #[derive(Debug)]
 pub struct RowFinder {
@@ -86,17 +102,19 @@ impl RowFinder {
         Self { format, header_pending: matches!(format, Format::Binary) }
     }
 
+    /// Where the row begins in the first part of a message: all of it, but for a header.
+    #[inline]
+    pub fn beginning<'a>(&mut self, part: &'a [u8]) -> Result<&'a [u8], RowError> {
+        if std::mem::take(&mut self.header_pending) { after_header(part) } else { Ok(part) }
+    }
+
     /// The row in `message`; `None` for the header alone and for the trailer.
     #[inline]
     pub fn row<'a>(&mut self, message: &'a [u8]) -> Result<Option<&'a [u8]>, RowError> {
         if matches!(self.format, Format::Text) {
             return Ok(Some(message));
         }
-        let mut row = message;
-        if self.header_pending {
-            row = after_header(message)?;
-            self.header_pending = false;
-        }
+        let row = self.beginning(message)?;
         Ok((!row.is_empty() && row != TRAILER).then_some(row))
     }
 }

@@ -124,10 +124,13 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     let planted = Planted::find(snapshot.session(), config.preset).await?;
     let (width, room) = width::choose(config.width, snapshot.session(), &control).await?;
     let locks = preflight::room_for_locks(snapshot.session()).await?;
-    let may_dump = may_dump(config, state, &control, [&room, &locks]).await?;
+    let source_identity = journal::identity(snapshot.session(), &endpoint).await?;
+    let mut journal = find_journal(config, &control, state, &source_identity).await?;
+    let may_dump = may_dump(config, state, [&room, &locks]);
     let schema =
         tools.as_ref().filter(|_| may_dump).map(|tools| Schema::dump(tools, &snapshot, &planted, config.rights, stop));
-    let catalog = catalog::read(snapshot.session(), source_version).await?;
+    let sorts_alike = preflight::sort_alike(snapshot.session(), &control).await?;
+    let catalog = catalog::read(snapshot.session(), source_version, sorts_alike).await?;
     state.checks.extend(preflight::for_reading(&source, &target, &catalog).await?);
     state.width = Some(width);
     state.checks.push(room);
@@ -135,12 +138,10 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
         state.checks.push(locks);
     }
     if config.mode == Mode::Migrate {
-        state.statistics = Carrier::between(&source, &target).await?;
+        state.statistics = Carrier::between(&source, &target, sorts_alike);
     }
     state.checks.push(preflight::planted(&planted));
     state.checks.push(late_writers::connected(snapshot.session()).await?);
-    let source_identity = journal::identity(snapshot.session(), &endpoint).await?;
-    let mut journal = find_journal(config, &control, state, &source_identity).await?;
     if let Some(tools) = &tools {
         let target_state = target_state(config, journal.as_ref(), state.finished_before.as_ref());
         state.checks.extend(preflight::for_writing(&source, &target, &catalog, tools, &target_state).await?);
@@ -173,11 +174,10 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
 
 /// Whether the schema can be dumped while everything else is looked at: what else stands in its way preflight says better, and then
 /// nobody waits for it. A migration that was finished here is only looked at again.
-async fn may_dump(config: &Config, state: &State, control: &Session, room: [&Check; 2]) -> Result<bool> {
-    if config.mode != Mode::Migrate || room.iter().any(|check| check.outcome == CheckOutcome::Fail) {
-        return Ok(false);
-    }
-    Ok(config.clean && !state.cleaned || Seal::read(control).await?.is_none())
+fn may_dump(config: &Config, state: &State, room: [&Check; 2]) -> bool {
+    config.mode == Mode::Migrate
+        && state.finished_before.is_none()
+        && room.iter().all(|check| check.outcome != CheckOutcome::Fail)
 }
 
 /// The journal on the target; that a migration was finished there is noted in `state`.

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{ServerVersion, Table};
+use crate::catalog::{RelationName, ServerVersion, Table};
 use crate::sql;
 
 /// From this major on a condition on ctid is a range scan; before, each segment would read the whole table.
@@ -38,6 +38,13 @@ pub enum Range {
         from_block: u64,
         /// First block that no longer belongs to the slice.
         to_block: Option<u64>,
+    },
+    /// Some rows of a leaf, of a table whose rows are given to its root.
+    Leaf {
+        /// The leaf, on the source.
+        leaf: RelationName,
+        /// Which of its rows.
+        range: Box<Self>,
     },
     /// Rows whose primary key lies from one bound up to, not including, another; without a bound, from the first key or
     /// to the last. Only ever compared by the server that the bounds were read on, so collations do not matter.
@@ -80,8 +87,22 @@ impl Format {
     }
 }
 
-/// Cuts `table` into ranges of about `segment_bytes_max`, when it is larger and the server can scan ranges.
+/// Cuts `table`, or each of its leaves, into ranges of about `segment_bytes_max`, when it is larger and the server can scan ranges.
 pub fn cut(table: &Table, version: ServerVersion, segment_bytes_max: u64) -> Vec<Range> {
+    of_holders(table, |holder| cut_one(holder, version, segment_bytes_max))
+}
+
+/// The ranges that `cut` gives for each of those who hold the rows of `table`.
+pub fn of_holders(table: &Table, cut: impl Fn(&Table) -> Vec<Range>) -> Vec<Range> {
+    if table.leaves.is_empty() {
+        return cut(table);
+    }
+    let of_leaf = |leaf: &Table, range| Range::Leaf { leaf: leaf.name.clone(), range: Box::new(range) };
+    table.leaves.iter().flat_map(|leaf| cut(leaf).into_iter().map(move |range| of_leaf(leaf, range))).collect()
+}
+
+/// The same for rows that one table holds, or that are read of a root as if it did.
+pub fn cut_one(table: &Table, version: ServerVersion, segment_bytes_max: u64) -> Vec<Range> {
     if version.major() < CTID_RANGES_SINCE || !table.heap {
         return vec![Range::Whole];
     }
@@ -132,8 +153,16 @@ pub fn copy_out(table: &Table, range: &Range, format: Format) -> String {
         Range::Whole if !table.leaves.is_empty() => {
             format!("COPY (SELECT {columns} FROM {rows}) TO STDOUT (FORMAT {format})")
         }
-        Range::Whole if columns.is_empty() => format!("COPY {} TO STDOUT (FORMAT {format})", table.name.sql()),
-        Range::Whole => format!("COPY {} ({columns}) TO STDOUT (FORMAT {format})", table.name.sql()),
+        Range::Leaf { leaf, range } => copy_some(&leaf.sql(), &format!("ONLY {}", leaf.sql()), &columns, range, format),
+        range => copy_some(&table.name.sql(), &rows, &columns, range, format),
+    }
+}
+
+/// Reads `range` of the table `name`; `rows` is how a query names its rows.
+fn copy_some(name: &str, rows: &str, columns: &str, range: &Range, format: &str) -> String {
+    match range {
+        Range::Whole if columns.is_empty() => format!("COPY {name} TO STDOUT (FORMAT {format})"),
+        Range::Whole => format!("COPY {name} ({columns}) TO STDOUT (FORMAT {format})"),
         Range::Blocks { from_block, to_block } => {
             let end = to_block.map(|block| format!(" AND ctid < '({block},0)'::tid")).unwrap_or_default();
             format!(
@@ -148,6 +177,7 @@ pub fn copy_out(table: &Table, range: &Range, format: Format) -> String {
                 conditions.join(" AND ")
             )
         }
+        Range::Leaf { leaf, range } => copy_some(&leaf.sql(), &format!("ONLY {}", leaf.sql()), columns, range, format),
     }
 }
 
@@ -160,7 +190,7 @@ pub fn copy_in(table: &Table, format: Format, freeze: bool) -> String {
 }
 
 /// The columns of a table as COPY wants them.
-fn column_list(table: &Table) -> String {
+pub fn column_list(table: &Table) -> String {
     sql::identifiers(table.columns.iter().map(|column| column.name.as_str()))
 }
 
@@ -170,7 +200,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::types::Floats;
-    use crate::catalog::{Column, ColumnType, RelationName};
+    use crate::catalog::{Column, ColumnType};
 
     proptest! {
         #[test]
@@ -180,7 +210,7 @@ mod tests {
             let holders = ranges.iter().filter(|range| match range {
                 Range::Whole => true,
                 Range::Blocks { from_block, to_block } => *from_block <= block && to_block.is_none_or(|end| block < end),
-                Range::Keys { .. } => false,
+                Range::Keys { .. } | Range::Leaf { .. } => false,
             });
             prop_assert_eq!(holders.count(), 1);
             prop_assert!(ranges.len() as u64 <= SEGMENTS_MAX);
@@ -198,7 +228,7 @@ mod tests {
                 Range::Keys { from, to, .. } => {
                     from.as_ref().is_none_or(|from| *from <= key) && to.as_ref().is_none_or(|to| key < *to)
                 }
-                Range::Blocks { .. } => false,
+                Range::Blocks { .. } | Range::Leaf { .. } => false,
             });
             prop_assert_eq!(holders.count(), 1);
         }
@@ -210,16 +240,10 @@ mod tests {
             column_type: ColumnType { name: "text".into(), text_reason: None, floats: Floats::None, text_cost: 0 },
         };
         Table {
-            oid: 1,
             name: RelationName { schema: "public".into(), name: "t".into() },
             columns: columns.iter().map(column).collect(),
-            generated_columns: Vec::new(),
-            key: Vec::new(),
-            bytes: 0,
-            blocks: 0,
             heap: true,
-            indexes: Vec::new(),
-            leaves: Vec::new(),
+            ..Table::default()
         }
     }
 
@@ -235,6 +259,20 @@ mod tests {
             copy_out(&root, &range, Format::Binary),
             "COPY (SELECT \"a\" FROM \"public\".\"t\" WHERE ctid >= '(7,0)'::tid) TO STDOUT (FORMAT binary)"
         );
+    }
+
+    #[test]
+    fn each_leaf_is_cut_and_read_by_its_own_name() {
+        let leaf = |name: &str, blocks| Table {
+            name: RelationName { schema: "public".into(), name: name.into() },
+            bytes: blocks * 8192,
+            blocks,
+            ..table(&["a"])
+        };
+        let root = Table { leaves: vec![leaf("t_0", 4), leaf("t_1", 1)], ..table(&["a"]) };
+        let read = |range: &Range| copy_out(&root, range, Format::Text);
+        let statements: Vec<String> = cut(&root, ServerVersion(170_000), 16384).iter().map(read).collect();
+        insta::assert_snapshot!(statements.join("\n"));
     }
 
     #[test]

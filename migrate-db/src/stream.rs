@@ -1,7 +1,7 @@
 //! The inner loop: rows from a server, digested as they pass, perhaps on to another server.
 //!
-//! Nothing is parsed but the framing. Rows are gathered into chunks so that the target gets few, large messages; the
-//! memory in use is a few chunks per worker, whatever the table's size (one row must fit into memory).
+//! Nothing is parsed but the framing. Rows are gathered into chunks so that the target gets few, large messages, and those that
+//! are larger than a chunk pass in parts: the memory in use is a few chunks per worker, whatever the size of tables and rows.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use common::digest::RowDigest;
+use common::digest::{RowDigest, RowHasher};
 use common::progress::Progress;
 use common::tasks;
 use futures::SinkExt as _;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connect::Session;
 use crate::error::{Error, Result};
 use crate::floats::Spelling;
-use crate::rows::{RowError, RowFinder, contents};
+use crate::rows::{Piece, RowError, RowFinder, contents};
 use crate::segment::Format;
 
 /// Rows are handed on in chunks of about this many bytes.
@@ -49,11 +49,11 @@ pub struct End {
 
 /// Reads rows and digests them, in a task of its own.
 pub async fn digest(from: End, format: Format, spelling: Spelling, around: Surroundings) -> Result<RowDigest> {
-    let take = move |digest: &mut RowDigest, row: &[u8]| digest.add_row(&spelling.of_row(row));
-    collect(from, format, around, RowDigest::EMPTY, take).await
+    let digester = Digester::new(format, spelling);
+    Ok(tasks::apart(async move { take_here(&from, &around, digester).await }).await??.digest)
 }
 
-/// Reads rows into `collected`, one call of `take` for each, in a task of its own.
+/// Reads rows into `collected`, one call of `take` for each, in a task of its own. The largest row must fit into memory.
 pub async fn collect<T: Send + 'static>(
     from: End,
     format: Format,
@@ -61,52 +61,144 @@ pub async fn collect<T: Send + 'static>(
     collected: T,
     take: impl Fn(&mut T, &[u8]) + Send + Sync + 'static,
 ) -> Result<T> {
-    tasks::apart(async move { collect_here(&from, format, &around, collected, take).await }).await?
+    let collector = Collector { finder: RowFinder::new(format), collected, take, rows: 0, parts: Vec::new() };
+    Ok(tasks::apart(async move { take_here(&from, &around, collector).await }).await??.collected)
 }
 
 /// Copies rows from one end to the other, digesting them as they pass, in a task of its own.
 ///
 /// The caller commits. The target must have taken as many rows as the source gave.
 pub async fn copy(from: End, to: End, format: Format, spelling: Spelling, around: Surroundings) -> Result<RowDigest> {
-    tasks::apart(async move { copy_here(&from, &to, format, &spelling, &around).await }).await?
+    tasks::apart(async move { copy_here(&from, &to, Digester::new(format, spelling), &around).await }).await?
 }
 
-async fn collect_here<T>(
-    from: &End,
-    format: Format,
-    around: &Surroundings,
-    mut collected: T,
-    take: impl Fn(&mut T, &[u8]),
-) -> Result<T> {
+/// Whoever takes the rows of a stream.
+trait Taker {
+    /// What one message holds.
+    fn message(&mut self, message: &[u8]) -> Result<(), RowError>;
+
+    /// The next part of what one message holds.
+    fn part(&mut self, part: &[u8], is_last: bool) -> Result<(), RowError>;
+
+    /// Rows taken so far.
+    fn rows(&self) -> u64;
+}
+
+/// Digests rows.
+struct Digester {
+    finder: RowFinder,
+    spelling: Spelling,
+    digest: RowDigest,
+    /// The row that is coming in parts.
+    giant: Option<Giant>,
+}
+
+/// A row that comes in parts.
+enum Giant {
+    /// Hashed as it comes.
+    Hashed(Box<RowHasher>),
+    /// One that is digested in another spelling has to be seen as a whole.
+    Gathered(Vec<u8>),
+}
+
+impl Digester {
+    fn new(format: Format, spelling: Spelling) -> Self {
+        Self { finder: RowFinder::new(format), spelling, digest: RowDigest::EMPTY, giant: None }
+    }
+}
+
+impl Taker for Digester {
+    #[inline]
+    fn message(&mut self, message: &[u8]) -> Result<(), RowError> {
+        if let Some(row) = self.finder.row(message)? {
+            self.digest.add_row(&self.spelling.of_row(row));
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, part: &[u8], is_last: bool) -> Result<(), RowError> {
+        let (mut giant, part) = match self.giant.take() {
+            Some(giant) => (giant, part),
+            None if self.spelling.is_as_sent() => (Giant::Hashed(Box::default()), self.finder.beginning(part)?),
+            None => (Giant::Gathered(Vec::new()), self.finder.beginning(part)?),
+        };
+        match &mut giant {
+            Giant::Hashed(hasher) => hasher.update(part),
+            Giant::Gathered(row) => row.extend_from_slice(part),
+        }
+        match giant {
+            giant if !is_last => self.giant = Some(giant),
+            Giant::Hashed(hasher) => self.digest.add_hashed(&hasher),
+            Giant::Gathered(row) => self.digest.add_row(&self.spelling.of_row(&row)),
+        }
+        Ok(())
+    }
+
+    fn rows(&self) -> u64 {
+        self.digest.rows
+    }
+}
+
+/// Hands rows on, each as a whole.
+struct Collector<T, F> {
+    finder: RowFinder,
+    collected: T,
+    take: F,
+    rows: u64,
+    /// The parts of the row that is coming in parts.
+    parts: Vec<u8>,
+}
+
+impl<T, F: Fn(&mut T, &[u8])> Taker for Collector<T, F> {
+    fn message(&mut self, message: &[u8]) -> Result<(), RowError> {
+        if let Some(row) = self.finder.row(message)? {
+            (self.take)(&mut self.collected, row);
+            self.rows += 1;
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, part: &[u8], is_last: bool) -> Result<(), RowError> {
+        self.parts.extend_from_slice(part);
+        if is_last {
+            let message = std::mem::take(&mut self.parts);
+            self.message(&message)?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+}
+
+async fn take_here<T: Taker>(from: &End, around: &Surroundings, mut taker: T) -> Result<T> {
     let moved = Moved::default();
     let work = async {
         let mut stream = from.session.copy_out(READ, &from.statement).await?;
-        let mut finder = RowFinder::new(format);
-        let mut rows = 0;
         while let Some(piece) = stream.next().await? {
             let mut bytes = 0;
-            for message in contents(&piece) {
-                if let Some(row) = finder.row(message).map_err(defect)? {
-                    take(&mut collected, row);
-                    rows += 1;
+            match piece {
+                Piece::Whole(piece) => {
+                    for message in contents(&piece) {
+                        taker.message(message).map_err(defect)?;
+                        bytes += message.len();
+                    }
                 }
-                bytes += message.len();
+                Piece::Part { bytes: part, is_last } => {
+                    taker.part(&part, is_last).map_err(defect)?;
+                    bytes += part.len();
+                }
             }
             moved.add(bytes, &around.progress);
         }
-        stream.check(rows)?;
-        Ok(collected)
+        stream.check(taker.rows())?;
+        Ok(taker)
     };
     supervise(READ, &moved, &around.stop, work).await
 }
 
-async fn copy_here(
-    from: &End,
-    to: &End,
-    format: Format,
-    spelling: &Spelling,
-    around: &Surroundings,
-) -> Result<RowDigest> {
+async fn copy_here(from: &End, to: &End, mut digester: Digester, around: &Surroundings) -> Result<RowDigest> {
     let (source, target) = (&from.session, &to.session);
     let moved = Moved::default();
     let refused = |error| target.failed("write rows", error);
@@ -115,38 +207,42 @@ async fn copy_here(
             target.copy_in::<_, Bytes>(&to.statement).await.map_err(refused)
         })?;
         let mut sink = pin!(sink);
-        let mut digest = RowDigest::EMPTY;
-        let mut finder = RowFinder::new(format);
         let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
         while let Some(piece) = stream.next().await? {
             let mut bytes = 0;
-            for message in contents(&piece) {
-                bytes += message.len();
-                if let Some(row) = finder.row(message).map_err(defect)? {
-                    digest.add_row(&spelling.of_row(row));
+            match piece {
+                Piece::Whole(piece) => {
+                    for message in contents(&piece) {
+                        bytes += message.len();
+                        digester.message(message).map_err(defect)?;
+                        if chunk.len() + message.len() > CHUNK_BYTES && !chunk.is_empty() {
+                            sink.send(chunk.split().freeze()).await.map_err(refused)?;
+                            chunk.reserve(CHUNK_BYTES);
+                        }
+                        chunk.extend_from_slice(message);
+                    }
                 }
-                if chunk.len() + message.len() > CHUNK_BYTES && !chunk.is_empty() {
-                    sink.send(chunk.split().freeze()).await.map_err(refused)?;
-                    chunk.reserve(CHUNK_BYTES);
-                }
-                if message.len() >= CHUNK_BYTES {
-                    // A giant goes on as it is: no second copy of it in memory.
-                    sink.send(piece.slice_ref(message)).await.map_err(refused)?;
-                } else {
-                    chunk.extend_from_slice(message);
+                // Where messages begin and end means nothing to the target.
+                Piece::Part { bytes: part, is_last } => {
+                    bytes += part.len();
+                    digester.part(&part, is_last).map_err(defect)?;
+                    if !chunk.is_empty() {
+                        sink.send(chunk.split().freeze()).await.map_err(refused)?;
+                    }
+                    sink.send(part).await.map_err(refused)?;
                 }
             }
             moved.add(bytes, &around.progress);
         }
-        stream.check(digest.rows)?;
+        stream.check(digester.rows())?;
         if !chunk.is_empty() {
             sink.send(chunk.freeze()).await.map_err(refused)?;
         }
         let written = sink.finish().await.map_err(refused)?;
-        if written != digest.rows {
-            return Err(Error::Defect(format!("{} rows were read, but the target took {written}", digest.rows)));
+        if written != digester.rows() {
+            return Err(Error::Defect(format!("{} rows were read, but the target took {written}", digester.rows())));
         }
-        Ok(digest)
+        Ok(digester.digest)
     };
     supervise("copy rows", &moved, &around.stop, work).await
 }

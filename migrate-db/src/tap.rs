@@ -9,67 +9,32 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::mpsc;
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::PollSender;
 
-use crate::rows::{self, COPY_DATA, HEADER_LEN};
+use crate::rows::{self, COPY_DATA, HEADER_LEN, Piece};
 
+mod outlet;
 mod tls;
 
+pub use outlet::{Outflow, Outlet};
 pub use tls::TappedTls;
 
 /// Read at a time: servers send rows in pieces of 8 kB, and a read for each would show in a profile.
 const READ_BYTES: usize = 128 * 1024;
 /// Rows are handed on as soon as there are so many bytes of them, or nothing more has come yet.
 const PASSED_ON_BYTES: usize = READ_BYTES / 2;
-/// So many pieces wait for whoever takes them; then the server waits.
-const PIECES_WAITING_MAX: usize = 2;
 /// "CommandComplete": the server's own word of how many rows there were.
 const COMMAND_COMPLETE: u8 = b'C';
 /// "ErrorResponse": no rows of this COPY come after it.
 const ERROR: u8 = b'E';
 
-/// What an outlet gives.
-#[derive(Debug)]
-pub enum Outflow {
-    /// Rows: one or more whole messages.
-    Rows(Bytes),
-    /// So many rows the server says that it has sent. Comes last, and only where the COPY came to its end.
-    Count(u64),
-}
-
-/// Where the rows of the next COPY go: shared by a tap and the session that owns the connection.
-#[derive(Clone, Default)]
-pub struct Outlet(Arc<Mutex<Option<mpsc::Sender<Outflow>>>>);
-
-impl Outlet {
-    /// The rows of the COPY that is asked for next come here, in pieces of one or more whole messages; none any more after
-    /// its end, its failure, or that of the connection. To be called before it is asked for.
-    pub fn open(&self) -> mpsc::Receiver<Outflow> {
-        let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
-        self.set(Some(sender));
-        receiver
-    }
-
-    /// No COPY came of it.
-    pub fn close(&self) {
-        self.set(None);
-    }
-
-    fn set(&self, sender: Option<mpsc::Sender<Outflow>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = sender;
-    }
-
-    fn take(&self) -> Option<mpsc::Sender<Outflow>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
+/// A message with a row that is larger, and not there yet, is passed on in parts of at least [`PASSED_ON_BYTES`].
+const WHOLE_BYTES_MAX: usize = READ_BYTES;
 
 /// A connection whose rows of COPY go to its [`Outlet`], where one is open, and all else to whoever reads.
 pub struct Tap<S> {
@@ -83,12 +48,14 @@ pub struct Tap<S> {
     passing: usize,
     /// So many bytes of whole messages with rows stand at the beginning of the buffer.
     run: usize,
+    /// How much of the message that is being passed on in parts is still to come.
+    giant: usize,
 }
 
 impl<S> Tap<S> {
     /// On a connection whose first bytes from the server are a message.
     pub fn new(inner: S, outlet: Outlet) -> Self {
-        Self { inner, outlet, rows: None, buffer: BytesMut::new(), passing: 0, run: 0 }
+        Self { inner, outlet, rows: None, buffer: BytesMut::new(), passing: 0, run: 0, giant: 0 }
     }
 
     /// On a connection where TLS is asked for first: the server's answer is one letter that is no message.
@@ -103,6 +70,9 @@ impl<S> Tap<S> {
             let Some((tag, length)) = header else { return Ok(Next::More(HEADER_LEN)) };
             let is_whole = self.buffer.len() - self.run >= length;
             match tag {
+                COPY_DATA if self.has_outlet() && !is_whole && length > WHOLE_BYTES_MAX => {
+                    return Ok(Next::Giant(length));
+                }
                 COPY_DATA | COMMAND_COMPLETE if self.has_outlet() && !is_whole => return Ok(Next::More(length)),
                 COPY_DATA if self.has_outlet() => {}
                 _ => return Ok(Next::Other { tag, length }),
@@ -127,13 +97,23 @@ impl<S> Tap<S> {
         let Some(rows) = &mut self.rows else { return Poll::Ready(()) };
         let is_wanted = ready!(rows.poll_reserve(context)).is_ok();
         let piece = self.buffer.split_to(std::mem::take(&mut self.run)).freeze();
-        if piece.len() > READ_BYTES {
-            // The room that a giant took goes when the giant does.
-            self.buffer = BytesMut::from(self.buffer.as_ref());
-        }
         if is_wanted {
             // Cannot fail: the place was reserved.
-            let _ = rows.send_item(Outflow::Rows(piece));
+            let _ = rows.send_item(Outflow::Rows(Piece::Whole(piece)));
+        }
+        Poll::Ready(())
+    }
+
+    /// Hands on what is there of the message that comes in parts.
+    fn poll_pass_on_part(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let is_wanted = match &mut self.rows {
+            Some(rows) => ready!(rows.poll_reserve(context)).is_ok(),
+            None => false,
+        };
+        let bytes = self.buffer.split_to(self.giant.min(self.buffer.len())).freeze();
+        self.giant -= bytes.len();
+        if is_wanted && let Some(rows) = &mut self.rows {
+            let _ = rows.send_item(Outflow::Rows(Piece::Part { bytes, is_last: self.giant == 0 }));
         }
         Poll::Ready(())
     }
@@ -168,6 +148,8 @@ enum Next {
     Enough,
     /// A message that needs so many bytes, not all of which are there.
     More(usize),
+    /// A row's message of so many bytes, too many to wait for all of them.
+    Giant(usize),
     /// A message that is the reader's.
     Other { tag: u8, length: usize },
 }
@@ -199,10 +181,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                 this.passing -= length;
                 return Poll::Ready(Ok(()));
             }
+            if this.giant > 0 {
+                let wanted = this.giant.min(PASSED_ON_BYTES);
+                if this.buffer.len() >= wanted {
+                    ready!(this.poll_pass_on_part(context));
+                } else if !ready!(this.poll_fill(context, wanted))? {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
             let next = this.look()?;
-            if let Next::More(wanted) = next
-                && (this.run == 0 || wanted <= READ_BYTES)
-            {
+            if let Next::More(wanted) = next {
                 match this.poll_fill(context, wanted) {
                     Poll::Ready(Ok(true)) => continue,
                     // Nothing has come yet, or nothing will: what is there is not held back.
@@ -216,9 +205,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                 ready!(this.poll_pass_on(context));
                 continue;
             }
-            if let Next::Other { tag, length } = next {
-                ready!(this.poll_end(context, tag, length));
-                this.passing = length;
+            match next {
+                Next::Giant(length) => {
+                    this.buffer.advance(HEADER_LEN);
+                    this.giant = length - HEADER_LEN;
+                }
+                Next::Other { tag, length } => {
+                    ready!(this.poll_end(context, tag, length));
+                    this.passing = length;
+                }
+                Next::Enough | Next::More(_) => {}
             }
         }
     }
@@ -274,17 +270,25 @@ mod tests {
             read
         };
         let take = async {
-            let (mut taken, mut count) = (Vec::new(), None);
+            let (mut taken, mut parts, mut count) = (Vec::new(), Vec::new(), None);
             while let Some(rows) = &mut rows
                 && let Some(outflow) = rows.recv().await
             {
                 match outflow {
-                    Outflow::Rows(piece) => {
+                    Outflow::Rows(Piece::Whole(piece)) => {
                         assert_eq!(
                             rows::contents(&piece).map(|row| row.len() + HEADER_LEN).sum::<usize>(),
                             piece.len()
                         );
                         taken.extend_from_slice(&piece);
+                    }
+                    Outflow::Rows(Piece::Part { bytes, is_last }) => {
+                        assert!(is_last || bytes.len() >= PASSED_ON_BYTES);
+                        assert!(bytes.len() <= 2 * READ_BYTES);
+                        parts.extend_from_slice(&bytes);
+                        if is_last {
+                            taken.extend_from_slice(&message(COPY_DATA, &std::mem::take(&mut parts)));
+                        }
                     }
                     Outflow::Count(said) => count = Some(said),
                 }

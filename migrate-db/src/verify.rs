@@ -29,7 +29,7 @@ pub async fn digest_target(context: &Context, plan: &TablePlan) -> Result<RowDig
         vec![Range::Whole]
     } else {
         let table = measure_target(context, &plan.table).await?;
-        segment::cut(&table, context.target_version, context.segment_bytes_max)
+        segment::cut_one(&table, context.target_version, context.segment_bytes_max)
     };
     let width = ranges.len();
     stream::iter(&ranges)

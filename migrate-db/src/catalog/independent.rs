@@ -10,8 +10,11 @@ use crate::error::Result;
 /// Their object identifiers.
 ///
 /// What `CREATE TABLE` says may name other things: types, functions in defaults and checks, parents, sequences of others. What a
-/// server did not bring itself stands in `pg_depend`, but for names within literals (`'{public.t}'::regclass[]`). A sequence of the table's own columns is no obstacle: its default is
-/// given to the column afterwards, and so is its owner to it.
+/// server did not bring itself stands in `pg_depend`, but for names within literals (`'{public.t}'::regclass[]`). A sequence of the
+/// table's own columns is no obstacle: its default is given to the column afterwards, and so is its owner to it.
+///
+/// The order tells also what a NOT NULL constraint is called (since PostgreSQL 18): a dump leaves out the name that the server would
+/// choose, and it chooses another where the schema has a constraint of that name already. So tables that share one are bound.
 pub(super) async fn read(session: &Session) -> Result<HashSet<u32>> {
     let statement = format!(
         "WITH relation AS (
@@ -30,7 +33,11 @@ pub(super) async fn read(session: &Session) -> Result<HashSet<u32>> {
              WHERE NOT (d.refclassid = 'pg_namespace'::regclass
                         OR d.refclassid = 'pg_class'::regclass
                            AND (d.refobjid = p.relation OR p.relkind = 'S' AND d.deptype = 'a'
-                                OR EXISTS (SELECT FROM owned o WHERE o.sequence = d.refobjid AND o.relation = p.relation))))
+                                OR EXISTS (SELECT FROM owned o WHERE o.sequence = d.refobjid AND o.relation = p.relation)))
+             UNION ALL
+             SELECT k.conrelid FROM pg_constraint k JOIN (
+                 SELECT connamespace, conname FROM pg_constraint GROUP BY connamespace, conname
+                 HAVING count(*) > 1 AND bool_or(contype = 'n')) AS shared USING (connamespace, conname))
          SELECT oid FROM relation EXCEPT SELECT relation FROM bound",
         user_schema()
     );

@@ -9,6 +9,8 @@ pub mod types;
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::sql;
 
 pub use read::{read, user_schema};
@@ -43,6 +45,8 @@ pub struct Catalog {
     pub sequences: Vec<RelationName>,
     /// Materialised views that are populated.
     pub materialized_views: Vec<RelationName>,
+    /// Partitioned tables whose rows ought to go through them, and cannot: a leaf is no table of ours.
+    pub misplaced: Vec<RelationName>,
     /// Partitioned tables of which as a whole there are statistics.
     pub partitioned: Vec<Partitioned>,
     /// Foreign keys between ordinary tables; those of or to partitioned ones are left to `pg_restore`.
@@ -58,7 +62,7 @@ pub struct Catalog {
 }
 
 /// A relation's schema and name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RelationName {
     /// The schema.
     pub schema: String,
@@ -81,7 +85,7 @@ impl std::fmt::Display for RelationName {
 }
 
 /// A table whose rows are copied.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Table {
     /// Its object identifier on this server.
     pub oid: u32,
@@ -206,8 +210,8 @@ impl Table {
         if self.leaves.is_empty() { std::slice::from_ref(self) } else { &self.leaves }
     }
 
-    /// Itself and its leaves.
-    pub fn names(&self) -> impl Iterator<Item = &RelationName> {
-        std::iter::once(&self.name).chain(self.leaves.iter().map(|leaf| &leaf.name))
+    /// Itself and its leaves, as SQL names them.
+    pub fn names_sql(&self) -> Vec<String> {
+        std::iter::once(self).chain(&self.leaves).map(|table| table.name.sql()).collect()
     }
 }

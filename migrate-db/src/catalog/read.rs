@@ -14,8 +14,14 @@ use crate::{journal, sql};
 /// By object identifier: the columns that are copied, and the generated ones.
 pub(super) type ColumnsByTable = HashMap<u32, (Vec<Column>, Vec<Column>)>;
 
-/// Reads everything within the transaction that `session` is in.
-pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> {
+/// The names of the columns by which the index `i` tells rows apart, without those that it only carries (since 11).
+pub(super) const KEY_COLUMNS: &str = "ARRAY(
+    SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE k.position <= coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) ORDER BY k.position)";
+
+/// Reads everything within the transaction that `session` is in; `sorts_alike` says whether the target sorts text as this server does.
+pub async fn read(session: &Session, version: ServerVersion, sorts_alike: bool) -> Result<Catalog> {
     let mut catalog = relations(session).await?;
     count_rows_in_extensions(session, &mut catalog).await?;
     let mut columns = columns(session, version).await?;
@@ -27,7 +33,7 @@ pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> 
             table.indexes = found.indexes;
         }
     }
-    through_root::read(session, &mut catalog, columns).await?;
+    through_root::read(session, &mut catalog, columns, sorts_alike).await?;
     catalog.partitioned = partitioned(session).await?;
     (catalog.foreign_keys, catalog.restored_foreign_keys) = foreign_keys(session, version).await?;
     let count: i64 = session.value("count large objects", "SELECT count(*) FROM pg_largeobject_metadata", &[]).await?;
@@ -195,9 +201,7 @@ async fn indexes(session: &Session) -> Result<HashMap<u32, TableIndexes>> {
         "SELECT i.indrelid, i.indexrelid, n.nspname::text, ic.relname::text, pg_get_indexdef(i.indexrelid),
                 con.oid, con.conname::text, con.contype::text, con.condeferrable, con.condeferred,
                 i.indisclustered, i.indisreplident, tc.relname::text, am.amname = 'btree',
-                ARRAY(SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
-                      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-                      WHERE i.indisprimary AND k.position <= i.indnatts ORDER BY k.position),
+                CASE WHEN i.indisprimary THEN {KEY_COLUMNS} ELSE '{{}}' END,
                 ARRAY(SELECT format('ALTER COLUMN %s SET STATISTICS %s', a.attnum, a.attstattarget) FROM pg_attribute a
                       WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0)
                 || ARRAY(SELECT format('DEPENDS ON EXTENSION %I', e.extname)

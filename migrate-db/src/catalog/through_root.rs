@@ -1,42 +1,54 @@
-//! Partitioned tables whose rows must be given to the root: where its server would keep each, only the target can tell.
+//! Partitioned tables whose rows must be given to the root: which leaf is a row's own, only the target can tell.
 //!
-//! By hash is the only such way: the hash of an enum's value is that of its object identifier, which every server gives anew
-//! (PostgreSQL, `hashenum`), and that of a text whose collation is not deterministic depends on the collation's version.
-//! `pg_dump` sees to enums in the same way (`--load-via-partition-root`, forced since 16).
+//! By hash, that depends on more than the value where its operator class is not one of a plain built-in type: the hash of an enum's
+//! value is that of its object identifier, which every server gives anew (PostgreSQL, `hashenum`). It depends on the library where a
+//! collation is not deterministic, and on the encoding. By range of text, it depends on how the server sorts. `pg_dump` sees to enums
+//! in the same way since 16, and to the others when told to (`--load-via-partition-root`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::read::ColumnsByTable;
+use super::read::{ColumnsByTable, KEY_COLUMNS};
 use super::{Catalog, RelationName, Table, user_schema};
 use crate::connect::Session;
 use crate::error::Result;
 
-/// Puts such tables into `catalog` instead of their leaves. `columns` has those of all partitioned tables.
-///
-/// One with a leaf that is no table here (a foreign table, say) is left as it is: what its leaves refuse will be told.
-pub(super) async fn read(session: &Session, catalog: &mut Catalog, mut columns: ColumnsByTable) -> Result<()> {
-    let roots = session.query("look for rows that go through a root", &statement(), &[]).await?;
+/// Puts such tables into `catalog` instead of their leaves. `columns` has those of all partitioned tables; `sorts_alike` says whether
+/// the target sorts text as the source does.
+pub(super) async fn read(
+    session: &Session,
+    catalog: &mut Catalog,
+    mut columns: ColumnsByTable,
+    sorts_alike: bool,
+) -> Result<()> {
+    let roots = session.query("look for rows that go through a root", &statement(sorts_alike), &[]).await?;
     if roots.is_empty() {
         return Ok(());
     }
     let mut tables: HashMap<u32, Table> = catalog.tables.drain(..).map(|table| (table.oid, table)).collect();
+    let mut taken: HashSet<u32> = HashSet::new();
     for root in &roots {
+        let name = RelationName { schema: root.get(1), name: root.get(2) };
         let oids: Vec<u32> = root.get(3);
-        if oids.is_empty() || !oids.iter().all(|oid| tables.contains_key(oid)) {
+        if oids.is_empty() || oids.iter().any(|oid| taken.contains(oid)) {
+            // Its rows go through the root above it.
             continue;
         }
+        if !oids.iter().all(|oid| tables.contains_key(oid)) {
+            catalog.misplaced.push(name);
+            continue;
+        }
+        taken.extend(&oids);
         let leaves: Vec<Table> = oids.iter().filter_map(|oid| tables.remove(oid)).collect();
         let oid = root.get(0);
         let (copied, generated) = columns.remove(&oid).unwrap_or_default();
         let table = Table {
             oid,
-            name: RelationName { schema: root.get(1), name: root.get(2) },
+            name,
             columns: copied,
             generated_columns: generated,
             key: root.get(4),
             bytes: leaves.iter().map(|leaf| leaf.bytes).sum(),
-            // A range of blocks is read of every leaf.
-            blocks: leaves.iter().map(|leaf| leaf.blocks).max().unwrap_or(0),
+            blocks: leaves.iter().map(|leaf| leaf.blocks).sum(),
             heap: leaves.iter().all(|leaf| leaf.heap),
             indexes: Vec::new(),
             leaves,
@@ -48,39 +60,35 @@ pub(super) async fn read(session: &Session, catalog: &mut Catalog, mut columns: 
     Ok(())
 }
 
-/// The topmost tables of this kind: object identifier, name, leaves, columns of the primary key.
+/// Object identifier, name, leaves, and columns of the primary key of each; those with most leaves first, and so every table before
+/// its parts.
 ///
-/// Expressions in a partition key say nothing of their types: there, any such column of the table will do.
-fn statement() -> String {
+/// The collations 950 and 951 are C and POSIX on every server (`pg_collation.dat`).
+fn statement(sorts_alike: bool) -> String {
     format!(
-        "WITH RECURSIVE bound AS (
-             SELECT oid FROM pg_type WHERE typtype = 'e'
-             UNION
-             SELECT t.oid FROM bound b, LATERAL (
-                 SELECT oid FROM pg_type WHERE typbasetype = b.oid OR typelem = b.oid
-                 UNION ALL SELECT rngtypid FROM pg_range WHERE rngsubtype = b.oid
-                 UNION ALL SELECT (to_jsonb(r) ->> 'rngmultitypid')::oid FROM pg_range r WHERE rngsubtype = b.oid
-                 UNION ALL SELECT c.reltype FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-                           WHERE a.atttypid = b.oid AND NOT a.attisdropped AND c.reltype <> 0) AS t),
-         hashed AS (
-             SELECT p.partrelid AS oid FROM pg_partitioned_table p WHERE p.partstrat = 'h' AND (
-                 EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = p.partrelid AND a.attnum > 0
-                           AND (a.attnum = ANY (p.partattrs::smallint[]) OR p.partexprs IS NOT NULL)
-                           AND a.atttypid IN (SELECT oid FROM bound))
-                 OR EXISTS (SELECT FROM pg_collation c WHERE c.oid = ANY (p.partcollation::oid[])
-                              AND to_jsonb(c) ->> 'collisdeterministic' = 'false'))),
+        "WITH RECURSIVE root AS (
+             SELECT p.partrelid AS oid FROM pg_partitioned_table p
+             WHERE p.partstrat = 'h' AND (
+                       EXISTS (SELECT FROM pg_opclass o JOIN pg_type t ON t.oid = o.opcintype
+                               WHERE o.oid = ANY (p.partclass::oid[])
+                                 AND (o.opcnamespace <> 'pg_catalog'::regnamespace OR t.typtype = 'p' OR t.oid = 'oid'::regtype))
+                       OR EXISTS (SELECT FROM pg_collation c WHERE c.oid = ANY (p.partcollation::oid[])
+                                  AND to_jsonb(c) ->> 'collisdeterministic' = 'false')
+                       OR EXISTS (SELECT FROM unnest(p.partcollation::oid[]) AS c (oid) WHERE c.oid <> 0)
+                          AND getdatabaseencoding() <> 'UTF8')
+                OR p.partstrat = 'r' AND NOT {sorts_alike}
+                   AND EXISTS (SELECT FROM unnest(p.partcollation::oid[]) AS c (oid) WHERE c.oid NOT IN (0, 950, 951))),
          member AS (
-             SELECT oid AS root, oid FROM hashed
-             UNION ALL SELECT m.root, i.inhrelid FROM member m JOIN pg_inherits i ON i.inhparent = m.oid)
-         SELECT r.oid, n.nspname::text, r.relname::text,
-                ARRAY(SELECT m.oid FROM member m JOIN pg_class c ON c.oid = m.oid
-                      WHERE m.root = r.oid AND c.relkind <> 'p' ORDER BY m.oid),
-                ARRAY(SELECT a.attname::text FROM pg_index i
-                      CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
-                      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-                      WHERE i.indrelid = r.oid AND i.indisprimary AND k.position <= i.indnatts ORDER BY k.position)
-         FROM hashed h JOIN pg_class r ON r.oid = h.oid JOIN pg_namespace n ON n.oid = r.relnamespace
-         WHERE {} AND NOT EXISTS (SELECT FROM member m WHERE m.oid = h.oid AND m.root <> h.oid)",
-        user_schema()
+             SELECT oid AS root, oid FROM root
+             UNION ALL SELECT m.root, i.inhrelid FROM member m JOIN pg_inherits i ON i.inhparent = m.oid),
+         leaves AS (
+             SELECT m.root, array_agg(m.oid ORDER BY m.oid) AS oids FROM member m JOIN pg_class c ON c.oid = m.oid
+             WHERE c.relkind <> 'p' GROUP BY m.root)
+         SELECT c.oid, n.nspname::text, c.relname::text, l.oids,
+                coalesce((SELECT {key} FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), '{{}}')
+         FROM leaves l JOIN pg_class c ON c.oid = l.root JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE {user} ORDER BY cardinality(l.oids) DESC, c.oid",
+        key = KEY_COLUMNS,
+        user = user_schema(),
     )
 }

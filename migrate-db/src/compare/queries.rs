@@ -74,7 +74,7 @@ fn relations() -> String {
                     'forced row security', c.relforcerowsecurity,
                     'replica identity', c.relreplident,
                     'options', (SELECT string_agg(option, ', ' ORDER BY option COLLATE \"C\") FROM unnest(c.reloptions) AS option),
-                    'access method', CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(am.amname, 'heap') END,
+                    'access method', CASE WHEN c.relkind IN ('r', 'm') THEN coalesce(am.amname, 'heap') WHEN c.relkind = 'p' THEN am.amname END,
                     'row type', nullif(c.reloftype, 0)::regtype,
                     'partition key', pg_get_partkeydef(c.oid),
                     'partition bounds', pg_get_expr(c.relpartbound, c.oid),
@@ -120,7 +120,7 @@ fn columns() -> String {
                         (SELECT format('%I.%I', cn.nspname, co.collname)
                          FROM pg_collation co JOIN pg_namespace cn ON cn.oid = co.collnamespace
                          WHERE co.oid = a.attcollation) END,
-                    'storage', CASE WHEN c.relkind IN ('r', 'p', 'm') THEN a.attstorage END,
+                    'storage', CASE WHEN c.relkind IN ('r', 'p', 'm', 'f') THEN a.attstorage END,
                     'compression', nullif(to_jsonb(a) ->> 'attcompression', ''),
                     'statistics target', nullif(a.attstattarget, -1),
                     'options', {SET_OPTIONS},

@@ -32,21 +32,13 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
         ("p.proowner", "coalesce(p.proacl, acldefault('f', p.proowner))"),
         &format!("pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {}", super::functions::own_function()),
     );
+    // `public` comes with the database, with other privileges in other majors.
     let schemas = question(
         rights,
         "'schema'",
         "ARRAY[n.nspname::text]",
         ("n.nspowner", "coalesce(n.nspacl, acldefault('n', n.nspowner))"),
         &format!("pg_namespace n WHERE n.nspname <> 'public' AND {user}"),
-    );
-    // It comes with the database, in other majors with another owner and other privileges of everybody: what is left is who has
-    // been given some.
-    let public = question(
-        Rights { owner: false, ..rights },
-        "'schema'",
-        "ARRAY[n.nspname::text]",
-        ("n.nspowner", "(SELECT array_agg(one) FROM unnest(n.nspacl) AS one WHERE one::text NOT LIKE '=%')"),
-        "pg_namespace n WHERE n.nspname = 'public'",
     );
     let large_objects = question(
         rights,
@@ -66,7 +58,7 @@ pub(super) fn all(rights: Rights) -> Vec<(&'static str, String)> {
     let mut questions = vec![
         ("rights on relations", relations),
         ("rights on functions", functions),
-        ("rights on schemas", format!("{schemas} UNION ALL {public}")),
+        ("rights on schemas", schemas),
         ("rights on large objects", large_objects),
         ("rights on types", types),
         ("rights on rarer objects", rarer_objects(rights)),

@@ -5,7 +5,7 @@
 use common::report::Check;
 
 use super::{names, some};
-use crate::catalog::user_schema;
+use crate::catalog::{Catalog, user_schema};
 use crate::connect::Session;
 use crate::error::Result;
 use crate::journal;
@@ -49,4 +49,20 @@ pub(super) async fn tablespaces(session: &Session) -> Result<Option<Check>> {
         format!("not carried: on the target these lie where all else does: {}", some(&elsewhere)),
         "nothing to do on a managed target; elsewhere, after the migration: ALTER TABLE … SET TABLESPACE …",
     )))
+}
+
+/// Rows that only the target could put where they belong, and that it is not asked to.
+pub(super) fn misplaced(catalog: &Catalog) -> Option<Check> {
+    if catalog.misplaced.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = catalog.misplaced.iter().map(ToString::to_string).collect();
+    Some(Check::warn(
+        "partitions",
+        format!(
+            "rows may belong to other partitions on the target, and will be refused, since not all of these are ordinary tables: {}",
+            some(&names)
+        ),
+        "copy these afterwards: pg_dump --data-only --load-via-partition-root --table=… | psql",
+    ))
 }

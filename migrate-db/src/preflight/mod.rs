@@ -108,6 +108,7 @@ pub async fn for_writing(
     checks.push(source::invalid_indexes(source.session).await?);
     checks.push(source::subscriptions(source.session).await?);
     checks.extend(left::tablespaces(source.session).await?);
+    checks.extend(left::misplaced(catalog));
     checks.push(target::empty(target.session, &target.endpoint.database, state).await?);
     checks.push(target::may_create(target.session).await?);
     checks.push(target::extensions(target.session, catalog).await?);

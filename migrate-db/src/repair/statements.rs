@@ -1,7 +1,7 @@
 //! The statements of a repair: rows named by the text of their keys. Pure.
 
 use crate::catalog::{Column, Table};
-use crate::segment::Format;
+use crate::segment::{self, Format};
 use crate::sql;
 
 /// The condition that a row has one of `keys`, each as many values as there are columns.
@@ -24,7 +24,7 @@ pub(super) fn delete(table: &Table, columns: &[&Column], keys: &[&[String]]) -> 
 
 /// Reads the rows with these keys.
 pub(super) fn copy_out(table: &Table, columns: &[&Column], keys: &[&[String]], format: Format) -> String {
-    let copied = sql::identifiers(table.columns.iter().map(|column| column.name.as_str()));
+    let copied = segment::column_list(table);
     format!(
         "COPY (SELECT {copied} FROM {} WHERE {}) TO STDOUT (FORMAT {})",
         table.rows_sql(),
@@ -46,18 +46,8 @@ mod tests {
             column_type: ColumnType { name: type_name.into(), text_reason: None, floats: Floats::None, text_cost: 0 },
         };
         let (id, part) = (column("id", "bigint"), column("Part", "text"));
-        let table = Table {
-            oid: 1,
-            name: RelationName { schema: "public".into(), name: "t".into() },
-            columns: vec![id.clone(), part.clone()],
-            generated_columns: Vec::new(),
-            key: Vec::new(),
-            bytes: 0,
-            blocks: 0,
-            heap: true,
-            indexes: Vec::new(),
-            leaves: Vec::new(),
-        };
+        let name = RelationName { schema: "public".into(), name: "t".into() };
+        let table = Table { name, columns: vec![id.clone(), part.clone()], ..Table::default() };
         let keys = [vec!["7".to_owned(), "it's".to_owned()], vec!["8".to_owned(), String::new()]];
         let keys: Vec<&[String]> = keys.iter().map(Vec::as_slice).collect();
         assert_eq!(

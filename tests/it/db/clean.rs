@@ -52,6 +52,21 @@ async fn a_target_is_emptied_only_when_its_name_is_repeated() {
 }
 
 #[tokio::test]
+async fn what_is_left_of_another_migration_when_a_target_was_emptied_by_hand_is_in_nobodys_way() {
+    // GIVEN a finished migration, of which the comment on the database is left
+    let pair = Pair::filled(13, 17, SOURCE).await;
+    pair.migrate().await;
+    pair.target.execute("DROP TABLE t").await;
+
+    // WHEN another database is migrated into it, THEN it arrives
+    let other = pair.source.engine.database().await;
+    other.execute("CREATE TABLE other (id integer); INSERT INTO other VALUES (3)").await;
+    let outcome = pair.program_between(&other.url(), &pair.target.url()).run().await;
+    pair.assert_equal(&outcome);
+    assert_eq!(pair.target.text("SELECT id FROM other").await.as_deref(), Some("3"));
+}
+
+#[tokio::test]
 async fn the_work_of_a_finished_run_is_not_overwritten() {
     // GIVEN a finished migration
     let pair = Pair::filled(13, 17, SOURCE).await;

@@ -149,6 +149,34 @@ async fn what_changed_on_the_source_meanwhile_is_copied_again() {
     pair.assert_equal(&pair.verify().await);
 }
 
+#[tokio::test]
+async fn what_is_copied_again_fires_no_trigger_of_its_own() {
+    // GIVEN a finished run that left its journal, and a table that does not let itself be emptied
+    let pair = Pair::filled(
+        17,
+        17,
+        "CREATE TABLE ledger (id integer PRIMARY KEY, note text);
+         INSERT INTO ledger SELECT n, repeat('x', 500) FROM generate_series(1, 5000) AS n;
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'never'; END $$;
+         CREATE TRIGGER refuse BEFORE TRUNCATE ON ledger EXECUTE FUNCTION refuse();
+         CREATE TRIGGER refuse_rows BEFORE INSERT ON ledger FOR EACH ROW EXECUTE FUNCTION refuse();
+         ALTER TABLE ledger ENABLE ALWAYS TRIGGER refuse;",
+    )
+    .await;
+    let program = pair.program().arg("--keep-journal");
+    pair.assert_equal(&program.run().await);
+
+    // WHEN the source has changed and the same command is run again
+    pair.source.execute("UPDATE ledger SET note = 'changed' WHERE id = 5").await;
+    let outcome = program.run().await;
+
+    // THEN the change arrives, and the triggers are as they were
+    pair.assert_equal(&outcome);
+    assert_eq!(pair.target.text("SELECT note FROM ledger WHERE id = 5").await.as_deref(), Some("changed"));
+    let states = "SELECT string_agg(tgenabled::text, '' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal";
+    assert_eq!(pair.target.text(states).await.as_deref(), Some("AO"));
+}
+
 async fn has_finished(pair: &Pair, table: &str) -> bool {
     let client = pair.target.connect().await;
     let statement = "SELECT count(*) > 0 FROM migrate_db.finished WHERE table_name = $1";

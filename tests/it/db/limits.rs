@@ -2,21 +2,24 @@
 
 use super::pair::Pair;
 
-/// The bound that the project promises for a table of any size.
-const MEMORY_MAX: u64 = 150_000_000;
+/// The bound that the project promises for tables and rows of any size.
+const MEMORY_MAX: u64 = 100_000_000;
 /// A process writes no data to disk. What the kernel counts otherwise are pages of files that it touched.
 const DISK_WRITES_MAX: u64 = 1_000_000;
 
 #[tokio::test]
 async fn a_table_of_300_mb_passes_through_a_small_process() {
-    // GIVEN a table of 300 MB in rows of a kilobyte, and one with a few giant rows
+    // GIVEN a table of 300 MB in rows of a kilobyte, and some with giant rows, which travel in binary form and as text
     let pair = Pair::filled(
         17,
         17,
         "CREATE TABLE big AS SELECT n AS id, repeat(md5(n::text), 31) AS text FROM generate_series(1, 290000) AS n;
          ALTER TABLE big ADD PRIMARY KEY (id);
          CREATE TABLE giants (id integer PRIMARY KEY, text text);
-         INSERT INTO giants SELECT n, repeat(md5(n::text), 200000) FROM generate_series(1, 6) AS n;",
+         INSERT INTO giants SELECT n, repeat(md5(n::text), 4500000) FROM generate_series(1, 2) AS n;
+         CREATE TYPE mood AS ENUM ('calm');
+         CREATE TABLE giants_as_text (text text, moods mood[], id integer);
+         INSERT INTO giants_as_text VALUES (repeat(E'\\\\\t', 60000000), '{calm}', 7), ('small', NULL, 8);",
     )
     .await;
     let size = pair.source.text("SELECT pg_table_size('big')").await.unwrap().parse::<u64>().unwrap();

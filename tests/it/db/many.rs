@@ -54,6 +54,23 @@ async fn tables_made_at_the_same_time_find_what_they_name() {
 }
 
 #[tokio::test]
+async fn names_that_the_server_chooses_are_those_of_the_source() {
+    // GIVEN among many a table whose constraint has the name that the server would choose for one that is made before it
+    let script = "CREATE TABLE m_parted (a integer NOT NULL) PARTITION BY LIST (a);
+         CREATE TABLE n_detached (a integer CONSTRAINT m_parted_a_not_null NOT NULL);
+         CREATE TABLE o_first (a integer NOT NULL); CREATE TABLE p_second (a integer CONSTRAINT o_first_a_not_null NOT NULL);";
+    let pair = Pair::filled(18, 18, &(plain(120) + script)).await;
+
+    // WHEN they are made at the same time, THEN that one still has it
+    for _ in 0..3 {
+        let pair = pair.with_new_target().await;
+        let outcome = pair.program().arg("--verbose").env("JOBS", "4").run().await;
+        pair.assert_equal(&outcome);
+        assert!(outcome.stderr.contains("at the same time"), "{outcome}");
+    }
+}
+
+#[tokio::test]
 async fn of_many_tables_one_that_cannot_be_made_is_named_and_the_rest_arrives() {
     // GIVEN among many a table with a default that the next major no longer has, and one that refers to it
     let script = "CREATE TABLE t_050_backup (id integer PRIMARY KEY, at_work boolean DEFAULT pg_is_in_backup());

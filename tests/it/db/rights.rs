@@ -6,7 +6,6 @@ use super::pair::Pair;
 fn schema(prefix: &str) -> String {
     format!(
         "CREATE ROLE {prefix}_owner; CREATE ROLE {prefix}_reader;
-         GRANT CREATE ON SCHEMA public TO {prefix}_reader;
          CREATE SCHEMA app AUTHORIZATION {prefix}_owner; GRANT USAGE ON SCHEMA app TO {prefix}_reader;
          CREATE TABLE app.logs (id bigserial PRIMARY KEY, text text);
          ALTER TABLE app.logs OWNER TO {prefix}_owner; GRANT SELECT ON app.logs TO {prefix}_reader WITH GRANT OPTION;
@@ -75,11 +74,6 @@ async fn asked_for_they_arrive_and_are_compared() {
             "column app.logs.text",
             "REVOKE UPDATE (text) ON app.logs FROM {}_reader",
             "GRANT UPDATE (text) ON app.logs TO {}_reader",
-        ),
-        (
-            "schema public",
-            "REVOKE CREATE ON SCHEMA public FROM {}_reader",
-            "GRANT CREATE ON SCHEMA public TO {}_reader",
         ),
         ("type app.mood", "GRANT USAGE ON TYPE app.mood TO PUBLIC", "REVOKE USAGE ON TYPE app.mood FROM PUBLIC"),
         ("type app.mood", "ALTER TYPE app.mood OWNER TO postgres", "ALTER TYPE app.mood OWNER TO {}_owner"),

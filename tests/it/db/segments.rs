@@ -13,6 +13,8 @@ const SCHEMA: &str = r#"
     CREATE TABLE composite (at timestamp, "Part" varchar(9), amount numeric(9, 2), text text, PRIMARY KEY ("Part", at, amount));
     INSERT INTO composite SELECT '2024-01-01'::timestamp + (n / 7) * interval '1 s', 'p' || n % 3, n % 7, repeat('x', 300)
         FROM generate_series(1, 20000) AS n;
+    CREATE TABLE carrying (id bigint, note text, text text, PRIMARY KEY (id) INCLUDE (note));
+    INSERT INTO carrying SELECT n, CASE WHEN n % 2 = 0 THEN 'n' END, repeat('x', 300) FROM generate_series(1, 20000) AS n;
     CREATE TABLE keyless AS SELECT n, repeat('x', 300) AS text FROM generate_series(1, 20000) AS n;"#;
 
 #[tokio::test]
@@ -27,7 +29,7 @@ async fn keys_of_every_kind_cut_a_table() {
 
     // THEN those with a key are cut, and every row is there once
     plan.assert_code(0);
-    for table in ["bigints", "uuids", "texts", "composite"] {
+    for table in ["bigints", "uuids", "texts", "composite", "carrying"] {
         let line = plan.stdout.lines().find(|line| line.contains(&format!("copy public.{table}:"))).unwrap();
         assert!(line.ends_with(" segments"), "{line}");
     }

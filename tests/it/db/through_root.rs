@@ -2,8 +2,8 @@
 
 use super::pair::Pair;
 
-/// Partitioned by hash of an enum, of an array of it, of an expression with it, and of text whose collation is not deterministic;
-/// and, for comparison, of a number. One tree has such a part only.
+/// Partitioned by hash of an enum, of an array of it, of an expression with it, of text whose collation is not deterministic, and of
+/// what is a number to servers and a name to people; and, for comparison, of a number. One tree has such a part only.
 const SCHEMA: &str = "
     CREATE TYPE colour AS ENUM ('red', 'orange', 'yellow', 'green', 'blue', 'violet');
     CREATE TABLE inks (id bigint, colour colour, note text, doubled bigint GENERATED ALWAYS AS (id * 2) STORED, touched integer DEFAULT 0,
@@ -37,6 +37,11 @@ const SCHEMA: &str = "
     CREATE TABLE words_0 PARTITION OF words FOR VALUES WITH (MODULUS 2, REMAINDER 0);
     CREATE TABLE words_1 PARTITION OF words FOR VALUES WITH (MODULUS 2, REMAINDER 1);
     INSERT INTO words SELECT 'Word' || n FROM generate_series(1, 100) AS n;
+    CREATE TABLE kinds (kind regclass, at date) PARTITION BY HASH (kind);
+    CREATE TABLE kinds_0 PARTITION OF kinds FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE kinds_1 PARTITION OF kinds FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+    INSERT INTO kinds SELECT (ARRAY['inks', 'inks_0', 'inks_1', 'inks_2', 'yearly', 'mixed', 'words']::regclass[])[n], '2024-01-01'
+        FROM generate_series(1, 7) AS n;
     CREATE TABLE numbers (n integer) PARTITION BY HASH (n);
     CREATE TABLE numbers_0 PARTITION OF numbers FOR VALUES WITH (MODULUS 1, REMAINDER 0);
     INSERT INTO numbers SELECT generate_series(1, 100);
@@ -47,7 +52,7 @@ const FOUND: &str = "
     SELECT string_agg(format('%s %s %s %s', c, (SELECT count(*) FROM inks WHERE colour = c),
                              (SELECT count(*) FROM yearly WHERE at < '2025-01-01' AND colours = ARRAY[c, 'red']::colour[]),
                              (SELECT count(*) FROM mixed WHERE coalesce(colour, 'red') = c)), ', ' ORDER BY c)
-           || (SELECT count(*) FROM words WHERE word = 'wORD7')
+           || (SELECT count(*) FROM words WHERE word = 'wORD7') || (SELECT count(*) FROM kinds WHERE kind = 'inks_2'::regclass)
     FROM unnest(enum_range(NULL::colour)) AS c";
 
 async fn assert_found_alike(pair: &Pair) {
@@ -70,7 +75,7 @@ async fn rows_arrive_in_the_leaf_that_is_theirs_on_the_target() {
         let line =
             |table: &str| plan.stdout.lines().find(|line| line.contains(&format!("copy public.{table}"))).unwrap();
         assert!(line("inks ").contains("through its root") && line("inks ").contains(" segments"), "{plan}");
-        for table in ["y2024 ", "mixed ", "words "] {
+        for table in ["y2024 ", "mixed ", "words ", "kinds "] {
             assert!(line(table).contains("through its root"), "{plan}");
         }
         for table in ["y2025:", "numbers_0:"] {
@@ -133,4 +138,28 @@ async fn killed_at_any_moment_none_of_them_is_lost_or_there_twice() {
     pair.assert_equal(&program.run().await);
     assert_found_alike(&pair).await;
     pair.assert_equal(&pair.verify().await);
+}
+
+#[tokio::test]
+async fn ranges_of_text_are_those_of_the_target_where_it_sorts_otherwise() {
+    // GIVEN a source that sorts by bytes, with rows between a capital and a small letter, and a target that sorts as people do
+    let pair = Pair::new(15, 17).await;
+    let (source, target) =
+        (pair.source.engine.database_in("UTF8").await, pair.target.engine.database_sorted_by("en-US").await);
+    source
+        .execute(
+            "CREATE TABLE names (name text) PARTITION BY RANGE (name);
+             CREATE TABLE names_low PARTITION OF names FOR VALUES FROM (MINVALUE) TO ('a');
+             CREATE TABLE names_high PARTITION OF names FOR VALUES FROM ('a') TO (MAXVALUE);
+             INSERT INTO names VALUES ('Zoe'), ('Adam'), ('eve'), ('1');",
+        )
+        .await;
+
+    // WHEN it is migrated, THEN each is where the target looks for it
+    let outcome = pair.program_between(&source.url(), &target.url()).run().await;
+    pair.assert_equal(&outcome);
+    for (table, names) in [("names_low", "1"), ("names_high", "Adam,Zoe,eve")] {
+        let statement = format!("SELECT string_agg(name, ',' ORDER BY name COLLATE \"C\") FROM {table}");
+        assert_eq!(target.text(&statement).await.as_deref(), Some(names), "{outcome}");
+    }
 }
