@@ -26,7 +26,7 @@ use crate::wire::{self, Wire};
 /// Settings that every session has, so that equal content gives equal text on every server (facts: text output is
 /// the same from PostgreSQL 12 to 18 with these pinned), and no server-side limit ends a long copy. A server that does
 /// not know one of them (`transaction_timeout` came with 17) is left alone with it.
-const PINNED: [(&str, &str); 23] = [
+const PINNED: [(&str, &str); 24] = [
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
     ("IntervalStyle", "iso_8601"),
@@ -43,6 +43,9 @@ const PINNED: [(&str, &str); 23] = [
     ("default_tablespace", ""),
     // Our statements are long and simple: rows of 250 columns, catalogs of 10,000 tables. Compiling them gains nothing.
     ("jit", "off"),
+    // We read from one end to the other, and the system reads ahead of that (decision 0009). Since 18 a server would have other
+    // processes read for it.
+    ("effective_io_concurrency", "0"),
     ("statement_timeout", "0"),
     // Ten minutes, as long as a stream may stand still: whoever holds the lock is not going to let go.
     ("lock_timeout", "600000"),

@@ -56,7 +56,7 @@ async fn attempt(context: &Context, plan: &TablePlan, lines: &[SegmentLine]) -> 
         copied_segment_count: 0,
         failure: None,
         refused_by_check: false,
-        remark: None,
+        remark: plan.remark(),
         seconds: 0.0,
     };
     let outcome = bring_over(context, plan, lines, &mut record).await;

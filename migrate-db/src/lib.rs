@@ -32,6 +32,7 @@ pub mod journal;
 pub mod large_object;
 pub mod late_writers;
 pub mod locate;
+pub mod long_values;
 mod orphans;
 pub mod outcome;
 pub mod plan;

@@ -174,11 +174,11 @@ impl Plan {
                 1 => String::new(),
                 count => format!(", {count} segments"),
             };
-            let through = if plan.table.leaves.is_empty() { "" } else { " through its root" };
             let reason = plan.text_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let remark = plan.remark().map(|remark| format!(", {remark}")).unwrap_or_default();
             let _ = writeln!(
                 text,
-                "  copy {}{through}: {}, {}{segments}{reason}",
+                "  copy {}: {}, {}{segments}{reason}{remark}",
                 plan.table.name,
                 units::bytes(plan.table.bytes),
                 plan.format.word(),
@@ -198,6 +198,12 @@ impl Plan {
 }
 
 impl TablePlan {
+    /// What the report says of the table beside its figures.
+    pub fn remark(&self) -> Option<String> {
+        let leaves = self.table.leaves.len() as u64;
+        (leaves > 0).then(|| format!("through the root, with {}", units::counted(leaves, "partition")))
+    }
+
     fn fingerprint_line(&self) -> String {
         let columns: Vec<String> =
             self.table.columns.iter().map(|column| format!("{:?} {}", column.name, column.column_type.name)).collect();

@@ -34,8 +34,8 @@ use crate::statistics::Carrier;
 use crate::way;
 use crate::width::{self, Width};
 use crate::{
-    bounds, builds, clean, copy, estimate, finish, index, large_object, repair, rest, rights, seal, segment,
-    statistics, verify,
+    bounds, builds, clean, copy, estimate, finish, index, large_object, long_values, repair, rest, rights, seal,
+    segment, statistics, verify,
 };
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
@@ -230,10 +230,13 @@ fn keep_ranges(plan: &mut Plan, journal: &Journal, source_identity: &str) -> Res
 
 fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan, snapshot: &Snapshot) -> Context {
     let Width { jobs, index_jobs } = state.width.unwrap_or(Width { jobs: 1, index_jobs: 1 });
+    let writer = long_values::prepare_writer();
+    // Builders also fill materialised views.
+    let builder = format!("{}; {writer}", index::prepare_builder(index_jobs));
     Context {
         readers: snapshot.readers(jobs),
-        writers: Pool::new(&config.target, Side::Target, jobs, String::new()),
-        builders: Pool::new(&config.target, Side::Target, index_jobs, index::prepare_builder(index_jobs)),
+        writers: Pool::new(&config.target, Side::Target, jobs, writer),
+        builders: Pool::new(&config.target, Side::Target, index_jobs, builder),
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
         segment_bytes_max: config.segment_bytes_max.unwrap_or(segment::BYTES_MAX_LEAST),
         found: Found::Work,

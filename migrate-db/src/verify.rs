@@ -89,7 +89,7 @@ pub async fn compare_table(context: &Context, plan: &TablePlan) -> Result<TableR
         copied_segment_count: 0,
         failure: None,
         refused_by_check: false,
-        remark: None,
+        remark: plan.remark(),
         seconds: started.elapsed().as_secs_f64(),
     };
     record.source = readable(context, plan, source, &mut record.failure)?;

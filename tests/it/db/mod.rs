@@ -10,6 +10,7 @@ mod interrupted;
 mod large_objects;
 mod late_writers;
 mod limits;
+mod long_values;
 mod many;
 mod network;
 mod order;
