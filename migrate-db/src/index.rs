@@ -36,7 +36,7 @@ pub async fn build_all<'a>(context: &Context, table: &'a Table) -> Result<Vec<(&
     let at_once = indexes.len().max(1);
     let built: Vec<Option<(&Table, &Index)>> = stream::iter(indexes)
         .map(|(holder, index)| async move {
-            match build(context, holder, index).await {
+            match build(context, at_once, holder, index).await {
                 Ok(()) => Ok(Some((holder, index))),
                 Err(error) => record_failure(context, format!("index {}", index.name), BUILD, error).map(|()| None),
             }
@@ -74,12 +74,13 @@ fn record(context: &Context, item: String, aspect: &str, error: Error, hint: Opt
     }
 }
 
-async fn build(context: &Context, table: &Table, index: &Index) -> Result<()> {
+/// Builds one of `at_once` indexes.
+async fn build(context: &Context, at_once: usize, table: &Table, index: &Index) -> Result<()> {
     context
         .with_session(&context.builders, async |session, _| {
             let started = Instant::now();
             let action = format!("build the index {}", index.name);
-            let claim = resources::claim(context, table, index);
+            let claim = resources::claim(context, at_once, table, index);
             let mut built = session.execute(&action, &format!("{claim}{}", index.definition)).await;
             // The server's temp_file_limit: with all the memory that there is it may do without files.
             if let Err(Error::Statement { source, .. }) = &built

@@ -14,11 +14,15 @@ use crate::{journal, sql};
 /// By object identifier: the columns that are copied, and the generated ones.
 pub(super) type ColumnsByTable = HashMap<u32, (Vec<Column>, Vec<Column>)>;
 
-/// The names of the columns by which the index `i` tells rows apart, without those that it only carries (since 11).
-pub(super) const KEY_COLUMNS: &str = "ARRAY(
-    SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
-    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-    WHERE k.position <= coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) ORDER BY k.position)";
+/// The names of the columns by which the index `i` tells rows apart, without those that it only carries (since 11). None where no
+/// condition could name a row: the comparisons of enums do not take domains over them.
+pub(super) const KEY_COLUMNS: &str = "CASE WHEN EXISTS (
+        SELECT FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid JOIN pg_type b ON b.oid = d.typbasetype
+        WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) AND b.typtype = 'e')
+    THEN '{}'::text[] ELSE ARRAY(
+        SELECT a.attname::text FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+        WHERE k.position <= coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) ORDER BY k.position) END";
 
 /// Reads everything within the transaction that `session` is in; `sorts_alike` says whether the target sorts text as this server does.
 pub async fn read(session: &Session, version: ServerVersion, sorts_alike: bool) -> Result<Catalog> {

@@ -32,12 +32,12 @@ pub fn prepare_builder(index_jobs: usize) -> String {
     )
 }
 
-/// The statement in front of the one that builds `index`, in the same message and so in the same transaction; may be empty.
-pub(super) fn claim(context: &Context, table: &Table, index: &Index) -> String {
+/// The statement in front of the one that builds `index`, one of `at_once`, in the same message and so in the same transaction; may be empty.
+pub(super) fn claim(context: &Context, at_once: usize, table: &Table, index: &Index) -> String {
     if table.bytes < SMALL_BYTES {
         return String::new();
     }
-    let helped = has_helpers(context, table);
+    let helped = has_helpers(context, at_once, table);
     let mut settings = Vec::new();
     if !helped && context.target_version.major() >= HELPERS_SINCE {
         settings.push(NO_HELPERS.to_owned());
@@ -69,8 +69,8 @@ fn sort_bytes(table_bytes: u64, helped: bool) -> u64 {
     if helped { SORTERS * one_merge.max(HELPED_SORT_BYTES) } else { one_merge.max(SMALL_BYTES) }
 }
 
-fn has_helpers(context: &Context, table: &Table) -> bool {
-    let at_once = table.indexes.len() + usize::from(context.reads_back);
+fn has_helpers(context: &Context, indexes_at_once: usize, table: &Table) -> bool {
+    let at_once = indexes_at_once + usize::from(context.reads_back);
     let to_read_back = if context.reads_back { table.bytes } else { 0 };
     let elsewhere = context.bytes_left().saturating_sub(to_read_back);
     context.target_version.major() >= HELPERS_SINCE

@@ -15,6 +15,10 @@ const SCHEMA: &str = r#"
         FROM generate_series(1, 20000) AS n;
     CREATE TABLE carrying (id bigint, note text, text text, PRIMARY KEY (id) INCLUDE (note));
     INSERT INTO carrying SELECT n, CASE WHEN n % 2 = 0 THEN 'n' END, repeat('x', 300) FROM generate_series(1, 20000) AS n;
+    CREATE TYPE hue AS ENUM ('red', 'blue');
+    CREATE DOMAIN tint AS hue;
+    CREATE TABLE tinted (tint tint, id integer, text text, PRIMARY KEY (tint, id));
+    INSERT INTO tinted SELECT (enum_range(NULL::hue))[1 + n % 2], n, repeat('x', 300) FROM generate_series(1, 20000) AS n;
     CREATE TABLE keyless AS SELECT n, repeat('x', 300) AS text FROM generate_series(1, 20000) AS n;"#;
 
 #[tokio::test]
@@ -35,6 +39,13 @@ async fn keys_of_every_kind_cut_a_table() {
     }
     outcome.assert_code(0);
     pair.assert_equal(&pair.verify().await);
+
+    // AND a row that differs is found and replaced, also where no condition could name it
+    pair.source
+        .execute("UPDATE tinted SET text = 'y' WHERE id = 7; UPDATE carrying SET note = NULL WHERE id = 8")
+        .await;
+    pair.verify().await.assert_code(4);
+    pair.assert_equal(&pair.program().arg("--repair").run().await);
 }
 
 #[tokio::test]
