@@ -269,7 +269,7 @@ fn differs(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str
     // say that triggers of foreign keys are switched off: they are on again.
     let is_on_again = aspect == queries::FOREIGN_KEY_TRIGGERS && right.is_none();
     let is_newer = object.kind == "extension" && aspect == "version";
-    let is_expected = is_newer || aspect == "order of columns" || is_on_again;
+    let is_expected = is_newer || is_on_again || ["order of columns", queries::INHERITED_NAME].contains(&aspect);
     let kind = if is_expected { FindingKind::Note } else { FindingKind::Differs };
     let long = left.into_iter().chain(right).any(|text| text.len() > SHOWN_MAX);
     let detail = if long || HIDDEN.contains(&aspect) {

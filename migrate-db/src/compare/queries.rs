@@ -195,16 +195,22 @@ fn constraints(version: ServerVersion) -> String {
     )
 }
 
-/// NOT NULL constraints of tables and domains, by name.
+/// The aspect that a dump does not carry: the name that a column's NOT NULL has from a parent, of which there may be several.
+pub(super) const INHERITED_NAME: &str = "inherited name";
+
+/// NOT NULL constraints of tables and domains, by column.
 fn not_nulls() -> String {
     format!(
-        "SELECT 'constraint', ARRAY[n.nspname::text, coalesce(c.relname, t.typname)::text, con.conname::text],
+        "SELECT 'NOT NULL constraint', ARRAY[n.nspname::text, coalesce(c.relname, t.typname)::text, coalesce(a.attname, 'VALUE')::text],
                 ARRAY[n.nspname::text, coalesce(c.relname, t.typname)::text],
                 json_build_object('definition', regexp_replace(pg_get_constraintdef(con.oid), ' NOT VALID$', ''),
-                                  'validated', con.convalidated)::text
+                                  'validated', con.convalidated,
+                                  'name', CASE WHEN con.coninhcount = 0 THEN con.conname END,
+                                  '{INHERITED_NAME}', CASE WHEN con.coninhcount > 0 THEN con.conname END)::text
          FROM pg_constraint con
          JOIN pg_namespace n ON n.oid = con.connamespace
          LEFT JOIN pg_class c ON c.oid = con.conrelid
+         LEFT JOIN pg_attribute a ON a.attrelid = con.conrelid AND a.attnum = con.conkey[1]
          LEFT JOIN pg_type t ON t.oid = con.contypid
          WHERE con.contype = 'n' AND coalesce(c.relpersistence <> 't', true) AND {} AND {} AND {}",
         user_schema(),

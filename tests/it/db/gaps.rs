@@ -71,10 +71,10 @@ const DAMAGES: [[&str; 3]; 9] = [
         "generated columns",
     ],
     ["ALTER TYPE span_many RENAME TO spans", "type public.span", "multirange"],
-    ["ALTER TABLE named RENAME CONSTRAINT there TO here", "constraint public.named.there", "existence"],
-    ["ALTER TABLE named ALTER CONSTRAINT also_there NO INHERIT", "constraint public.named.also_there", "definition"],
-    ["ALTER TABLE named VALIDATE CONSTRAINT later", "constraint public.named.later", "validated"],
-    ["ALTER DOMAIN wanted RENAME CONSTRAINT given TO taken", "constraint public.wanted.given", "existence"],
+    ["ALTER TABLE named RENAME CONSTRAINT there TO here", "NOT NULL constraint public.named.a", "name"],
+    ["ALTER TABLE named ALTER CONSTRAINT also_there NO INHERIT", "NOT NULL constraint public.named.b", "definition"],
+    ["ALTER TABLE named VALIDATE CONSTRAINT later", "NOT NULL constraint public.named.c", "validated"],
+    ["ALTER DOMAIN wanted RENAME CONSTRAINT given TO taken", "NOT NULL constraint public.wanted.VALUE", "name"],
     ["ALTER TABLE r1 DISABLE TRIGGER ALL", "constraint public.r.of_p", "state of its triggers"],
 ];
 
@@ -116,6 +116,24 @@ async fn what_is_easy_to_overlook_is_compared() {
         let is_named = findings.iter().any(|finding| finding["item"] == item && finding["aspect"] == aspect);
         assert!(is_named, "{change}: {findings:#?}");
     }
+}
+
+#[tokio::test]
+async fn names_that_come_from_one_of_several_parents_are_noted() {
+    // GIVEN a column that is NOT NULL by two parents, under the name of the second, since that had it first
+    let pair = Pair::filled(
+        18,
+        18,
+        "CREATE TABLE m1 (v integer); CREATE TABLE m2 (v integer CONSTRAINT of_m2 NOT NULL);
+         CREATE TABLE child () INHERITS (m1, m2); ALTER TABLE m1 ADD CONSTRAINT of_m1 NOT NULL v",
+    )
+    .await;
+
+    // WHEN it is migrated, which gives it the name of the first, THEN that is said, and all is equal
+    let outcome = pair.program().env("LOG_FORMAT", "text").run().await;
+    outcome.assert_code(0);
+    let note = "NOT NULL constraint public.child.v (inherited name): is `of_m2` on the source, `of_m1` on the target";
+    assert!(outcome.stdout.contains(note), "{outcome}");
 }
 
 #[tokio::test]
