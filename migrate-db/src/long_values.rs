@@ -21,6 +21,6 @@ pub fn prepare_writer() -> String {
 pub async fn check(target: &Session) -> Result<Option<Check>> {
     let statement = format!("SELECT EXISTS (SELECT {UNDECIDED})");
     let is_undecided: bool = target.value("ask how long values are compressed", &statement, &[]).await?;
-    let detail = "compressed with LZ4, which is quicker than what the server would use: nobody has chosen (default_toast_compression)";
+    let detail = "compressed with LZ4, since nobody has chosen otherwise on the target (default_toast_compression)";
     Ok(is_undecided.then(|| Check::pass("long values", detail)))
 }
