@@ -15,6 +15,7 @@ use tokio_postgres::types::{FromSqlOwned, ToSql};
 use tokio_postgres::{Client, Config, CopyOutStream, NoTls, Row, RowStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::choices::CHOOSE;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, ServerError, Side};
 use crate::rows::Piece;
@@ -26,7 +27,7 @@ use crate::wire::{self, Wire};
 /// Settings that every session has, so that equal content gives equal text on every server (facts: text output is
 /// the same from PostgreSQL 12 to 18 with these pinned), and no server-side limit ends a long copy. A server that does
 /// not know one of them (`transaction_timeout` came with 17) is left alone with it.
-const PINNED: [(&str, &str); 24] = [
+const PINNED: [(&str, &str); 23] = [
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
     ("IntervalStyle", "iso_8601"),
@@ -43,9 +44,6 @@ const PINNED: [(&str, &str); 24] = [
     ("default_tablespace", ""),
     // Our statements are long and simple: rows of 250 columns, catalogs of 10,000 tables. Compiling them gains nothing.
     ("jit", "off"),
-    // We read from one end to the other, and the system reads ahead of that (decision 0009). Since 18 a server would have other
-    // processes read for it.
-    ("effective_io_concurrency", "0"),
     ("statement_timeout", "0"),
     // Ten minutes, as long as a stream may stand still: whoever holds the lock is not going to let go.
     ("lock_timeout", "600000"),
@@ -151,7 +149,7 @@ impl Session {
             None => {
                 let tap = Tap::new(wire, outlet.clone());
                 let (client, connection) = config.connect_raw(tap, NoTls).await.map_err(failed)?;
-                (client, Background::spawn(drive(connection)))
+                (client, Background::spawn(drive(connection, outlet.clone())))
             }
             Some(tls) => {
                 // TLS proves the database's own name, whatever is in between.
@@ -165,7 +163,7 @@ impl Session {
                 let connector = TappedTls::new(connector, outlet.clone());
                 let tap = Tap::before_tls(wire, outlet.clone());
                 let (client, connection) = config.connect_raw(tap, connector).await.map_err(failed)?;
-                (client, Background::spawn(drive(connection)))
+                (client, Background::spawn(drive(connection, outlet.clone())))
             }
         };
         Ok(Self { client, side, outlet, _driver: driver })
@@ -273,11 +271,14 @@ fn config_for(endpoint: &Endpoint) -> Config {
 }
 
 /// Serves a connection until it ends. Its error is only worth a debug line: whoever waits for an answer gets one too.
-async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+///
+/// Then there are no more rows, either: whoever waits for some is told, though the tap may never have seen one.
+async fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>>, outlet: Outlet) {
     if let Err(error) = connection.await {
         let error = ServerError::from(error);
         tracing::debug!(%error, "a connection ended");
     }
+    outlet.close();
 }
 
 /// At most so many sessions with one server, opened when first needed and kept.
@@ -346,7 +347,7 @@ impl Pool {
             }
         }
         let session = Session::open(&self.inner.endpoint, self.inner.side).await?;
-        session.execute(PREPARE, &format!("{}; {OWN_BYTES}", self.inner.prepare)).await?;
+        session.execute(PREPARE, &format!("{}; {OWN_BYTES}; {CHOOSE}", self.inner.prepare)).await?;
         Ok(Lease { session: Arc::new(session), seat })
     }
 

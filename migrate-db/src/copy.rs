@@ -104,9 +104,11 @@ async fn bring_over(
     let pending: Vec<usize> = (0..lines.len()).filter(|number| kept[*number].is_none()).collect();
     record.copied_segment_count = pending.len();
     let whole = lines.len() == 1;
+    // Switching triggers off keeps everybody else off the table.
+    let at_once = if context.found == Found::WorkAndTriggers { 1 } else { lines.len().max(1) };
     let copied: Vec<RowDigest> = stream::iter(pending)
         .map(|number| copy_segment(context, plan, number, &lines[number].range, whole))
-        .buffer_unordered(lines.len().max(1))
+        .buffer_unordered(at_once)
         .try_collect()
         .await?;
     let source: RowDigest = kept.iter().flatten().copied().chain(copied).sum();
@@ -202,7 +204,7 @@ async fn copy_segment(
             let quiet = if context.found == Found::WorkAndTriggers {
                 writer.execute(&begin, "BEGIN").await?;
                 let quiet = Quiet::begin(&writer, &plan.table).await?;
-                writer.execute(&begin, &empty).await?;
+                writer.execute(&format!("empty {name}"), &empty).await?;
                 Some(quiet)
             } else {
                 writer.execute(&begin, &format!("BEGIN; {empty}")).await?;

@@ -25,7 +25,7 @@ use crate::{sql, verify};
 /// target's as they are.
 pub(crate) async fn compare(context: &Context, plan: &Plan) -> Result<()> {
     for table in plan.tables.iter().filter(|table| !table.table.generated_columns.is_empty()) {
-        let outcome = digests(context, &statement_for_table(&table.table)).await;
+        let outcome = digests(context, &statements_for_table(&table.table)).await;
         let names: Vec<&str> = table.table.generated_columns.iter().map(|column| column.name.as_str()).collect();
         let detail = format!(
             "the target computes other values than the source had, in one of {}; compare the functions behind them",
@@ -34,7 +34,7 @@ pub(crate) async fn compare(context: &Context, plan: &Plan) -> Result<()> {
         judge(context, outcome, FindingKind::Differs, verify::item(table), "generated columns", &detail)?;
     }
     for view in &plan.materialized_views {
-        let outcome = digests(context, &format!("COPY (SELECT * FROM {}) TO STDOUT", view.sql())).await;
+        let outcome = digests(context, &[format!("COPY (SELECT * FROM {}) TO STDOUT", view.sql())]).await;
         let detail = "filled anew, it is not what the source has: the source's was last refreshed before its tables \
                       changed, or the query's result is not always the same";
         judge(context, outcome, FindingKind::Note, view_item(view), verify::CONTENT, detail)?;
@@ -43,25 +43,31 @@ pub(crate) async fn compare(context: &Context, plan: &Plan) -> Result<()> {
 }
 
 /// All columns, so that a generated value is compared together with the row that it belongs to.
-fn statement_for_table(table: &Table) -> String {
+fn statements_for_table(table: &Table) -> Vec<String> {
     let columns = table.columns.iter().chain(&table.generated_columns).map(|column| column.name.as_str());
-    format!("COPY (SELECT {} FROM {}) TO STDOUT", sql::identifiers(columns), table.rows_sql())
+    let columns = sql::identifiers(columns);
+    let read = |holder: &Table| format!("COPY (SELECT {columns} FROM ONLY {}) TO STDOUT", holder.name.sql());
+    table.holders().iter().map(read).collect()
 }
 
 fn view_item(view: &RelationName) -> String {
     format!("materialised view {view}")
 }
 
-async fn digests(context: &Context, statement: &str) -> Result<(RowDigest, RowDigest)> {
-    let on_source = async { digest(context, &context.readers, statement).await.map_err(lost_snapshot) };
-    tokio::try_join!(on_source, digest(context, &context.builders, statement))
+async fn digests(context: &Context, statements: &[String]) -> Result<(RowDigest, RowDigest)> {
+    let on_source = async { digest(context, &context.readers, statements).await.map_err(lost_snapshot) };
+    tokio::try_join!(on_source, digest(context, &context.builders, statements))
 }
 
-async fn digest(context: &Context, pool: &Pool, statement: &str) -> Result<RowDigest> {
+async fn digest(context: &Context, pool: &Pool, statements: &[String]) -> Result<RowDigest> {
     context
         .with_session(pool, async |session, _| {
-            let from = End { session: session.session(), statement: statement.into() };
-            stream::digest(from, Format::Text, Spelling::default(), context.surroundings()).await
+            let mut total = RowDigest::EMPTY;
+            for statement in statements {
+                let from = End { session: session.session(), statement: statement.clone() };
+                total += stream::digest(from, Format::Text, Spelling::default(), context.surroundings()).await?;
+            }
+            Ok(total)
         })
         .await
 }

@@ -17,7 +17,7 @@ use crate::connect::Pool;
 use crate::context::Context;
 use crate::error::Result;
 use crate::rows::{text_fields, unescape};
-use crate::segment::{self, Format, Range};
+use crate::segment::{self, Format};
 use crate::stream::{self, End};
 
 /// Rows kept per side; more are counted as "at least".
@@ -134,11 +134,15 @@ async fn read<T: Send + 'static>(
     begin: impl Fn() -> T,
     take: impl Fn(&mut T, &[u8]) + Copy + Send + Sync + 'static,
 ) -> Result<T> {
+    let ranges = segment::whole(table);
     context
         .with_session(pool, async |session, _| {
-            let statement = segment::copy_out(table, &Range::Whole, Format::Text);
-            let from = End { session: session.session(), statement };
-            stream::collect(from, Format::Text, context.surroundings(), begin(), take).await
+            let mut taken = begin();
+            for range in &ranges {
+                let from = End { session: session.session(), statement: segment::copy_out(table, range, Format::Text) };
+                taken = stream::collect(from, Format::Text, context.surroundings(), taken, take).await?;
+            }
+            Ok(taken)
         })
         .await
 }

@@ -21,7 +21,7 @@ use crate::locate::{self, Apart, RowApart};
 use crate::plan::TablePlan;
 use crate::quiet::Quiet;
 use crate::record::TableRecord;
-use crate::segment::{self, Range};
+use crate::segment;
 use crate::stream::{self, End};
 use crate::{index, statistics, verify};
 
@@ -107,15 +107,10 @@ async fn replace_rows(
         rows.iter().filter(|row| row.apart != Apart::TargetOnly).map(|row| row.key.as_slice()).collect();
     let mut copied = 0;
     for some in wanted.chunks(KEYS_PER_STATEMENT) {
-        let from = End {
-            session: std::sync::Arc::clone(&reader),
-            statement: statements::copy_out(&plan.table, &key, some, plan.format),
-        };
-        let to = End {
-            session: std::sync::Arc::clone(&writer),
-            statement: segment::copy_in(&plan.table, plan.format, false),
-        };
-        copied += stream::copy(from, to, plan.format, plan.spelling.clone(), context.surroundings()).await?.rows;
+        for holder in plan.table.holders() {
+            let statement = statements::copy_out(&plan.table, &holder.name, &key, some, plan.format);
+            copied += copy(context, &reader, &writer, plan, statement).await?;
+        }
     }
     let count = |apart| rows.iter().filter(|row| row.apart == apart).count() as u64;
     Ok(format!(
@@ -130,10 +125,18 @@ async fn replace_rows(
 async fn replace_all(context: &Context, reader: Shared, writer: Shared, plan: &TablePlan) -> Result<String> {
     let name = &plan.table.name;
     writer.execute(&format!("empty {name}"), &format!("DELETE FROM {}", plan.table.rows_sql())).await?;
-    let from = End { session: reader, statement: segment::copy_out(&plan.table, &Range::Whole, plan.format) };
-    let to = End { session: writer, statement: segment::copy_in(&plan.table, plan.format, false) };
-    let digest = stream::copy(from, to, plan.format, plan.spelling.clone(), context.surroundings()).await?;
-    Ok(format!("repaired: replaced as a whole, {}", units::counted(digest.rows, "row")))
+    let mut copied = 0;
+    for range in segment::whole(&plan.table) {
+        copied += copy(context, &reader, &writer, plan, segment::copy_out(&plan.table, &range, plan.format)).await?;
+    }
+    Ok(format!("repaired: replaced as a whole, {}", units::counted(copied, "row")))
+}
+
+/// Copies what a statement reads on the source; gives how many rows that were.
+async fn copy(context: &Context, reader: &Shared, writer: &Shared, plan: &TablePlan, statement: String) -> Result<u64> {
+    let from = End { session: Shared::clone(reader), statement };
+    let to = End { session: Shared::clone(writer), statement: segment::copy_in(&plan.table, plan.format, false) };
+    Ok(stream::copy(from, to, plan.format, plan.spelling.clone(), context.surroundings()).await?.rows)
 }
 
 /// Whether this role may write without foreign keys being checked and acted upon, as the main user of RDS may. Where it

@@ -82,7 +82,7 @@ pub enum Piece {
     Whole(Bytes),
     /// A part of what one message holds that is too large to wait for; nothing else comes between its parts.
     Part {
-        /// Some tens of thousands of bytes; of the last part as many as are left.
+        /// From 64 kB on, and no more than was read at a time; of the last part as many as are left.
         bytes: Bytes,
         /// Whether the message ends with it.
         is_last: bool,

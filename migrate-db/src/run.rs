@@ -34,8 +34,8 @@ use crate::statistics::Carrier;
 use crate::way;
 use crate::width::{self, Width};
 use crate::{
-    bounds, builds, clean, copy, estimate, finish, index, large_object, long_values, repair, rest, rights, seal,
-    segment, statistics, verify,
+    bounds, builds, clean, copy, estimate, finish, index, large_object, repair, rest, rights, seal, segment,
+    statistics, verify,
 };
 
 /// Tables under way at the same time: enough to keep every session busy, few enough to bound memory for any number.
@@ -129,8 +129,7 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
     let may_dump = may_dump(config, state, [&room, &locks]);
     let schema =
         tools.as_ref().filter(|_| may_dump).map(|tools| Schema::dump(tools, &snapshot, &planted, config.rights, stop));
-    let sorts_alike = preflight::sort_alike(snapshot.session(), &control).await?;
-    let catalog = catalog::read(snapshot.session(), source_version, sorts_alike).await?;
+    let catalog = catalog::read(snapshot.session(), source_version).await?;
     state.checks.extend(preflight::for_reading(&source, &target, &catalog).await?);
     state.width = Some(width);
     state.checks.push(room);
@@ -138,7 +137,7 @@ async fn prepare(config: &Config, stop: &CancellationToken, state: &mut State) -
         state.checks.push(locks);
     }
     if config.mode == Mode::Migrate {
-        state.statistics = Carrier::between(&source, &target, sorts_alike);
+        state.statistics = Carrier::between(&source, &target).await?;
     }
     state.checks.push(preflight::planted(&planted));
     state.checks.push(late_writers::connected(snapshot.session()).await?);
@@ -230,13 +229,10 @@ fn keep_ranges(plan: &mut Plan, journal: &Journal, source_identity: &str) -> Res
 
 fn context(config: &Config, stop: &CancellationToken, state: &State, plan: &Plan, snapshot: &Snapshot) -> Context {
     let Width { jobs, index_jobs } = state.width.unwrap_or(Width { jobs: 1, index_jobs: 1 });
-    let writer = long_values::prepare_writer();
-    // Builders also fill materialised views.
-    let builder = format!("{}; {writer}", index::prepare_builder(index_jobs));
     Context {
         readers: snapshot.readers(jobs),
-        writers: Pool::new(&config.target, Side::Target, jobs, writer),
-        builders: Pool::new(&config.target, Side::Target, index_jobs, builder),
+        writers: Pool::new(&config.target, Side::Target, jobs, String::new()),
+        builders: Pool::new(&config.target, Side::Target, index_jobs, index::prepare_builder(index_jobs)),
         target_version: state.target_version.unwrap_or(ServerVersion(0)),
         segment_bytes_max: config.segment_bytes_max.unwrap_or(segment::BYTES_MAX_LEAST),
         found: Found::Work,

@@ -101,7 +101,13 @@ pub fn of_holders(table: &Table, cut: impl Fn(&Table) -> Vec<Range>) -> Vec<Rang
     table.leaves.iter().flat_map(|leaf| cut(leaf).into_iter().map(move |range| of_leaf(leaf, range))).collect()
 }
 
-/// The same for rows that one table holds, or that are read of a root as if it did.
+/// All rows of a table, of each of those who hold them by itself: a root is read with the leaves that it has by now, which need not be those
+/// that a snapshot sees.
+pub fn whole(table: &Table) -> Vec<Range> {
+    of_holders(table, |_| vec![Range::Whole])
+}
+
+/// What [`cut`] gives for rows that one table holds, or that are read of a root as if it did.
 pub fn cut_one(table: &Table, version: ServerVersion, segment_bytes_max: u64) -> Vec<Range> {
     if version.major() < CTID_RANGES_SINCE || !table.heap {
         return vec![Range::Whole];
@@ -153,7 +159,6 @@ pub fn copy_out(table: &Table, range: &Range, format: Format) -> String {
         Range::Whole if !table.leaves.is_empty() => {
             format!("COPY (SELECT {columns} FROM {rows}) TO STDOUT (FORMAT {format})")
         }
-        Range::Leaf { leaf, range } => copy_some(&leaf.sql(), &format!("ONLY {}", leaf.sql()), &columns, range, format),
         range => copy_some(&table.name.sql(), &rows, &columns, range, format),
     }
 }

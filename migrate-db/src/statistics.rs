@@ -91,11 +91,12 @@ pub struct Carrier {
 impl Carrier {
     /// Nothing where the target cannot take statistics, or sorts text in another order than the source, so that histograms
     /// would mean nothing.
-    pub fn between(source: &preflight::Party<'_>, target: &preflight::Party<'_>, sorts_alike: bool) -> Option<Self> {
-        (target.version.major() >= SETTABLE_SINCE && sorts_alike).then(|| Self {
-            source: Pool::new(source.endpoint, source.session.side(), 1, String::new()),
-            source_version: source.version,
-        })
+    pub async fn between(source: &preflight::Party<'_>, target: &preflight::Party<'_>) -> Result<Option<Self>> {
+        if target.version.major() < SETTABLE_SINCE || !preflight::sort_alike(source.session, target.session).await? {
+            return Ok(None);
+        }
+        let pool = Pool::new(source.endpoint, source.session.side(), 1, String::new());
+        Ok(Some(Self { source: pool, source_version: source.version }))
     }
 }
 

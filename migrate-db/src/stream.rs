@@ -289,3 +289,43 @@ impl Moved {
         self.0.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::types::Floats;
+    use crate::catalog::{Column, ColumnType, ServerVersion, Table};
+
+    /// A message of 300 kB: a row, after the header that a binary stream begins with.
+    fn message(format: Format) -> Vec<u8> {
+        let header: &[u8] = if format == Format::Binary { b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0" } else { b"" };
+        let row = (0..300_000_u32).map(|number| b"0.123456789\t"[(number % 12) as usize]);
+        header.iter().copied().chain(row).collect()
+    }
+
+    #[test]
+    fn a_row_is_the_same_in_parts_and_as_a_whole() {
+        let column_type = ColumnType { name: "real".into(), text_reason: None, floats: Floats::Single, text_cost: 0 };
+        let column = Column { name: "a".into(), column_type };
+        let table = Table { columns: vec![column; 4], ..Table::default() };
+        let spelled = Spelling::of(&table, Format::Text, ServerVersion(100_000));
+        assert!(!spelled.is_as_sent());
+        for (format, spelling) in
+            [(Format::Binary, Spelling::default()), (Format::Text, Spelling::default()), (Format::Text, spelled)]
+        {
+            let message = message(format);
+            let (mut whole, mut parted) = (Digester::new(format, spelling.clone()), Digester::new(format, spelling));
+            whole.message(&message).unwrap();
+            let parts: Vec<&[u8]> = message.chunks(70_001).collect();
+            for (number, part) in parts.iter().enumerate() {
+                parted.part(part, number + 1 == parts.len()).unwrap();
+            }
+            assert_eq!(whole.digest, parted.digest);
+            assert_eq!(parted.rows(), 1);
+            // AND the next row is one of its own.
+            whole.message(b"next").unwrap();
+            parted.message(b"next").unwrap();
+            assert_eq!(whole.digest, parted.digest);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! A tap on a connection: the rows of a COPY are taken off it in large pieces before the driver sees them.
 //!
 //! A server sends one message per row. The driver makes a value of each, and hands them on in batches of what one read brought:
-//! a third of our processor time. Here whole messages are passed on as they came, many at a time, and everything else (the
+//! a third of our processor time. Here whole messages are passed on as they came, many at a time, and large ones in parts; everything else (the
 //! answers to queries, the end of a COPY, errors) goes to the driver, which stays in charge of the connection.
 //!
 //! It knows the framing of messages (documentation, "Message Formats": a letter, then a length that counts itself) and, of the

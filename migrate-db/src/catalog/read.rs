@@ -24,8 +24,8 @@ pub(super) const KEY_COLUMNS: &str = "CASE WHEN EXISTS (
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
         WHERE k.position <= coalesce((to_jsonb(i) ->> 'indnkeyatts')::integer, i.indnatts) ORDER BY k.position) END";
 
-/// Reads everything within the transaction that `session` is in; `sorts_alike` says whether the target sorts text as this server does.
-pub async fn read(session: &Session, version: ServerVersion, sorts_alike: bool) -> Result<Catalog> {
+/// Reads everything within the transaction that `session` is in.
+pub async fn read(session: &Session, version: ServerVersion) -> Result<Catalog> {
     let mut catalog = relations(session).await?;
     count_rows_in_extensions(session, &mut catalog).await?;
     let mut columns = columns(session, version).await?;
@@ -37,7 +37,7 @@ pub async fn read(session: &Session, version: ServerVersion, sorts_alike: bool) 
             table.indexes = found.indexes;
         }
     }
-    through_root::read(session, &mut catalog, columns, sorts_alike).await?;
+    through_root::read(session, &mut catalog, columns).await?;
     catalog.partitioned = partitioned(session).await?;
     (catalog.foreign_keys, catalog.restored_foreign_keys) = foreign_keys(session, version).await?;
     let count: i64 = session.value("count large objects", "SELECT count(*) FROM pg_largeobject_metadata", &[]).await?;

@@ -2,7 +2,7 @@
 //!
 //! By hash, that depends on more than the value where its operator class is not one of a plain built-in type: the hash of an enum's
 //! value is that of its object identifier, which every server gives anew (PostgreSQL, `hashenum`). It depends on the library where a
-//! collation is not deterministic, and on the encoding. By range of text, it depends on how the server sorts. `pg_dump` sees to enums
+//! collation is not deterministic, and on the encoding. By range of text, it depends on how the server's libraries sort. `pg_dump` sees to enums
 //! in the same way since 16, and to the others when told to (`--load-via-partition-root`).
 
 use std::collections::{HashMap, HashSet};
@@ -12,15 +12,9 @@ use super::{Catalog, RelationName, Table, user_schema};
 use crate::connect::Session;
 use crate::error::Result;
 
-/// Puts such tables into `catalog` instead of their leaves. `columns` has those of all partitioned tables; `sorts_alike` says whether
-/// the target sorts text as the source does.
-pub(super) async fn read(
-    session: &Session,
-    catalog: &mut Catalog,
-    mut columns: ColumnsByTable,
-    sorts_alike: bool,
-) -> Result<()> {
-    let roots = session.query("look for rows that go through a root", &statement(sorts_alike), &[]).await?;
+/// Puts such tables into `catalog` instead of their leaves. `columns` has those of all partitioned tables.
+pub(super) async fn read(session: &Session, catalog: &mut Catalog, mut columns: ColumnsByTable) -> Result<()> {
+    let roots = session.query("look for rows that go through a root", &statement(), &[]).await?;
     if roots.is_empty() {
         return Ok(());
     }
@@ -64,7 +58,7 @@ pub(super) async fn read(
 /// its parts.
 ///
 /// The collations 950 and 951 are C and POSIX on every server (`pg_collation.dat`).
-fn statement(sorts_alike: bool) -> String {
+fn statement() -> String {
     format!(
         "WITH RECURSIVE root AS (
              SELECT p.partrelid AS oid FROM pg_partitioned_table p
@@ -76,7 +70,7 @@ fn statement(sorts_alike: bool) -> String {
                                   AND to_jsonb(c) ->> 'collisdeterministic' = 'false')
                        OR EXISTS (SELECT FROM unnest(p.partcollation::oid[]) AS c (oid) WHERE c.oid <> 0)
                           AND getdatabaseencoding() <> 'UTF8')
-                OR p.partstrat = 'r' AND NOT {sorts_alike}
+                OR p.partstrat = 'r'
                    AND EXISTS (SELECT FROM unnest(p.partcollation::oid[]) AS c (oid) WHERE c.oid NOT IN (0, 950, 951))),
          member AS (
              SELECT oid AS root, oid FROM root

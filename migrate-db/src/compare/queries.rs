@@ -165,7 +165,7 @@ fn indexes() -> String {
     )
 }
 
-/// Without NOT NULL (compared with the columns, and by name where both sides have names), constraint triggers (compared with the
+/// Without NOT NULL (compared with the columns, and by itself where both sides have it as a constraint), constraint triggers (compared with the
 /// triggers), and those of partitions that follow their parent's foreign key under names of the server's choice. A foreign key whose
 /// triggers are switched off, there or on a partition, holds nothing: `DISABLE TRIGGER ALL` does that. Where no trigger of a
 /// constraint is, nobody need look at each key.
@@ -198,7 +198,7 @@ fn constraints(version: ServerVersion) -> String {
 /// The aspect that a dump does not carry: the name that a column's NOT NULL has from a parent, of which there may be several.
 pub(super) const INHERITED_NAME: &str = "inherited name";
 
-/// NOT NULL constraints of tables and domains, by column.
+/// NOT NULL constraints of tables and domains, by column. Whether one that a parent gave is also the table's own, a dump does not keep.
 fn not_nulls() -> String {
     format!(
         "SELECT 'NOT NULL constraint', ARRAY[n.nspname::text, coalesce(c.relname, t.typname)::text, coalesce(a.attname, 'VALUE')::text],

@@ -13,12 +13,12 @@ use std::fmt::Write as _;
 use common::report::{Check, CheckOutcome};
 
 use crate::catalog::{Catalog, ServerVersion};
+use crate::choices;
 use crate::client_tools::ClientTools;
 use crate::connect::Session;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Side};
 use crate::journal::Journal;
-use crate::long_values;
 use crate::plan::Plan;
 use crate::preset::Planted;
 use crate::seal::Seal;
@@ -113,7 +113,7 @@ pub async fn for_writing(
     checks.push(target::empty(target.session, &target.endpoint.database, state).await?);
     checks.push(target::may_create(target.session).await?);
     checks.push(target::extensions(target.session, catalog).await?);
-    checks.extend(long_values::check(target.session).await?);
+    checks.extend(choices::check(target.session).await?);
     Ok(checks)
 }
 

@@ -1,6 +1,6 @@
 //! The statements of a repair: rows named by the text of their keys. Pure.
 
-use crate::catalog::{Column, Table};
+use crate::catalog::{Column, RelationName, Table};
 use crate::segment::{self, Format};
 use crate::sql;
 
@@ -22,12 +22,18 @@ pub(super) fn delete(table: &Table, columns: &[&Column], keys: &[&[String]]) -> 
     format!("DELETE FROM {} WHERE {}", table.rows_sql(), has_key(columns, keys))
 }
 
-/// Reads the rows with these keys.
-pub(super) fn copy_out(table: &Table, columns: &[&Column], keys: &[&[String]], format: Format) -> String {
+/// Reads the rows of `table` with these keys, as far as `holder` has them.
+pub(super) fn copy_out(
+    table: &Table,
+    holder: &RelationName,
+    columns: &[&Column],
+    keys: &[&[String]],
+    format: Format,
+) -> String {
     let copied = segment::column_list(table);
     format!(
-        "COPY (SELECT {copied} FROM {} WHERE {}) TO STDOUT (FORMAT {})",
-        table.rows_sql(),
+        "COPY (SELECT {copied} FROM ONLY {} WHERE {}) TO STDOUT (FORMAT {})",
+        holder.sql(),
         has_key(columns, keys),
         format.word()
     )
@@ -36,8 +42,8 @@ pub(super) fn copy_out(table: &Table, columns: &[&Column], keys: &[&[String]], f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::ColumnType;
     use crate::catalog::types::Floats;
-    use crate::catalog::{ColumnType, RelationName};
 
     #[test]
     fn keys_are_typed_literals() {

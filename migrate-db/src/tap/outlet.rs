@@ -23,7 +23,7 @@ pub enum Outflow {
 pub struct Outlet(Arc<Mutex<Option<mpsc::Sender<Outflow>>>>);
 
 impl Outlet {
-    /// The rows of the COPY that is asked for next come here, in pieces of one or more whole messages; none any more after
+    /// The rows of the COPY that is asked for next come here, piece by piece; none any more after
     /// its end, its failure, or that of the connection. To be called before it is asked for.
     pub fn open(&self) -> mpsc::Receiver<Outflow> {
         let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
