@@ -27,7 +27,8 @@ use crate::wire::{self, Wire};
 /// Settings that every session has, so that equal content gives equal text on every server (facts: text output is
 /// the same from PostgreSQL 12 to 18 with these pinned), and no server-side limit ends a long copy. A server that does
 /// not know one of them (`transaction_timeout` came with 17) is left alone with it.
-const PINNED: [(&str, &str); 23] = [
+const PINNED: [(&str, &str); 24] = [
+    ("array_nulls", "on"),
     ("TimeZone", "UTC"),
     ("DateStyle", "ISO, YMD"),
     ("IntervalStyle", "iso_8601"),

@@ -99,7 +99,11 @@ impl Recorder {
     /// All findings so far, in a stable order.
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = self.inner.findings.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        findings.sort_by(|a, b| (a.kind, &a.item, &a.aspect).cmp(&(b.kind, &b.item, &b.aspect)));
+        // What could not be moved explains what is missing.
+        let is_consequence = |finding: &Finding| finding.kind != FindingKind::Error;
+        findings.sort_by(|a, b| {
+            (is_consequence(a), a.kind, &a.item, &a.aspect).cmp(&(is_consequence(b), b.kind, &b.item, &b.aspect))
+        });
         findings
     }
 

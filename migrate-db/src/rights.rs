@@ -10,6 +10,9 @@ use crate::connect::Session;
 use crate::error::Result;
 use crate::sql;
 
+/// The check's name.
+const NAME: &str = "roles";
+
 /// What of them travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rights {
@@ -54,9 +57,8 @@ fn objects() -> String {
 
 /// Every role that is to own something or may do something exists on the target.
 pub(crate) async fn roles(source: &Session, target: &Session, rights: Rights) -> Result<Check> {
-    const NAME: &str = "roles";
     if rights.is_none() {
-        return Ok(Check::pass(NAME, "owners and privileges stay behind"));
+        return roles_of_policies(source, target).await;
     }
     let statement = format!(
         "SELECT DISTINCT r.rolname::text FROM ({}) AS o
@@ -66,16 +68,38 @@ pub(crate) async fn roles(source: &Session, target: &Session, rights: Rights) ->
     );
     let rows = source.query("list the roles that own or may", &statement, &[&rights.owner, &rights.acl]).await?;
     let named: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    let statement = "SELECT n.name FROM unnest($1::text[]) AS n (name)
-                     WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = n.name) ORDER BY 1";
-    let missing = target.query("look for the roles", statement, &[&named]).await?;
-    let missing: Vec<String> = missing.iter().map(|row| row.get(0)).collect();
+    let missing = missing_roles(target, &named).await?;
     if missing.is_empty() {
         return Ok(Check::pass(NAME, format!("all {} are there on the target", named.len())));
     }
-    let create: Vec<String> = missing.iter().map(|role| format!("CREATE ROLE {}", sql::identifier(role))).collect();
-    let fix = format!("on the target: {}; or leave out --with-owner and --with-acl", create.join("; "));
+    let fix = format!("on the target: {}; or leave out --with-owner and --with-acl", creations(&missing));
     Ok(Check::fail(NAME, format!("the target lacks {}", missing.join(", ")), fix))
+}
+
+/// Policies say for whom they are, whatever travels.
+async fn roles_of_policies(source: &Session, target: &Session) -> Result<Check> {
+    let statement =
+        "SELECT DISTINCT r.rolname::text FROM pg_policy p CROSS JOIN LATERAL unnest(p.polroles) AS named (oid)
+                     JOIN pg_roles r ON r.oid = named.oid ORDER BY 1";
+    let rows = source.query("list the roles that policies name", statement, &[]).await?;
+    let named: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let missing = missing_roles(target, &named).await?;
+    if missing.is_empty() {
+        return Ok(Check::pass(NAME, "owners and privileges stay behind"));
+    }
+    let detail = format!("policies name roles that the target lacks, and will be refused: {}", missing.join(", "));
+    Ok(Check::warn(NAME, detail, format!("on the target: {}", creations(&missing))))
+}
+
+async fn missing_roles(target: &Session, named: &[String]) -> Result<Vec<String>> {
+    let statement = "SELECT n.name FROM unnest($1::text[]) AS n (name)
+                     WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = n.name) ORDER BY 1";
+    let missing = target.query("look for the roles", statement, &[&named]).await?;
+    Ok(missing.iter().map(|row| row.get(0)).collect())
+}
+
+fn creations(roles: &[String]) -> String {
+    roles.iter().map(|role| format!("CREATE ROLE {}", sql::identifier(role))).collect::<Vec<_>>().join("; ")
 }
 
 /// Statements that give the large objects in `batch` their owners and privileges.

@@ -4,6 +4,7 @@
 //! knows what a schema consists of; [`schema`] is called by `run` after a migration and by `--verify`.
 
 mod comments;
+mod differences;
 mod functions;
 mod inventory;
 mod queries;
@@ -11,6 +12,7 @@ mod rarer;
 mod reprint;
 mod rights;
 mod types;
+mod views;
 mod words;
 
 use std::cmp::Ordering;
@@ -20,34 +22,29 @@ use std::pin::pin;
 use common::finding::{Finding, FindingKind};
 use futures::{Stream, TryStreamExt as _};
 
+use self::differences::{differs, not_compared, source_only, unreadable};
 use self::inventory::Object;
 use self::reprint::{holds_query, reprinted};
+use self::views::View;
 use crate::catalog::ServerVersion;
 use crate::connect::Session;
 use crate::error::Result;
 use crate::preset::Planted;
 use crate::rights::Rights;
 
-/// Longer texts are not shown in a finding: nobody reads them there.
-const SHOWN_MAX: usize = 160;
-/// At most so many names stand in one finding.
-const NAMED_MAX: usize = 10;
-/// Aspects whose text is never shown: it can be long, and function bodies and options are known to hold secrets.
-const HIDDEN: [&str; 3] = ["body", "text", "foreign options"];
 /// Aspects that a server prints from its own parse trees, or that hold such a print.
-const EXPRESSIONS: [&str; 7] =
-    ["definition", "default", "using", "with check", "arguments", "parsed body", "partition key"];
+const EXPRESSIONS: [&str; 8] =
+    ["definition", "default", "using", "with check", "arguments", "parsed body", "partition key", "tables"];
 /// Kinds that others can belong to.
 const PARENTS: [&str; 6] = ["table", "view", "materialised view", "foreign table", "domain", "type"];
 
 /// Compares the schemas of both sides and returns what differs; nothing means that they are the same.
 ///
 /// Left out are the system's objects, those that extensions bring, what the platform `planted`, the journal, and owners
-/// and privileges unless they travel (`rights`). Where the majors
-/// differ, the text of queries (views, rules) is not comparable: servers print the same query in different words. Such
-/// objects are named in one note, and views are still compared column by column.
+/// and privileges unless they travel (`rights`). Servers of different majors print the same query in different words: views are compared
+/// in the target's ([`views`]), and other objects with queries (rules, bodies of functions) are named in one note.
 ///
-/// Both sides pass by in the same order: the memory in use does not grow with the number of objects.
+/// Both sides pass by in the same order: the memory in use does not grow with the number of objects, but for views whose texts differ.
 pub async fn schema(
     source: &Session,
     target: &Session,
@@ -64,6 +61,7 @@ pub async fn schema(
             tokio::try_join!(inventory::ask(source, kinds, &of_source), inventory::ask(target, kinds, &of_target))?;
         comparison.add(on_source, on_target, planted).await?;
     }
+    comparison.compare_views(target).await?;
     Ok(comparison.findings())
 }
 
@@ -72,7 +70,9 @@ struct Comparison {
     source_major: i32,
     target_major: i32,
     findings: Vec<Finding>,
-    /// Objects whose queries are printed in other words.
+    /// Views whose texts differ.
+    views: Vec<View>,
+    /// Other objects whose queries are printed in other words.
     spelled: Vec<String>,
     /// What others belong to, and one side lacks. A missing table is one finding, not one for each of its columns.
     missing_on_target: BTreeSet<Vec<String>>,
@@ -85,6 +85,7 @@ impl Comparison {
             source_major,
             target_major,
             findings: Vec::new(),
+            views: Vec::new(),
             spelled: Vec::new(),
             missing_on_target: BTreeSet::new(),
             missing_on_source: BTreeSet::new(),
@@ -141,11 +142,17 @@ impl Comparison {
             if EXPRESSIONS.contains(&aspect) && left.map(reprinted) == right.map(reprinted) {
                 continue;
             }
+            if aspect == "not null" && left.map(queries::without_heritage) == right.map(queries::without_heritage) {
+                continue;
+            }
             // Since 16 a server writes ICU's names of locales in one form.
             if aspect == "ICU locale" && self.source_major < 16 && self.target_major >= 16 {
                 continue;
             }
-            if self.source_major != self.target_major && is_query(source, aspect, left, right) {
+            if let (true, Some(left), Some(right)) = (is_view(source, aspect), left, right) {
+                let (on_source, on_target) = (left.to_owned(), right.to_owned());
+                self.views.push(View { label: source.label(), on_source, on_target });
+            } else if self.source_major != self.target_major && is_query(source, aspect, left, right) {
                 if source.kind == "policy" {
                     let detail =
                         "its query is printed in other words by the other major: look whether it means the same";
@@ -155,6 +162,21 @@ impl Comparison {
                 }
             } else {
                 self.findings.push(differs(source, aspect, left, right));
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the views whose texts differ against what the target makes of the source's text.
+    async fn compare_views(&mut self, target: &Session) -> Result<()> {
+        for view in std::mem::take(&mut self.views) {
+            match views::in_the_targets_words(target, &view).await? {
+                Some(printed) if printed == view.on_target => {}
+                None if self.source_major != self.target_major => self.spelled.push(view.label),
+                _ => {
+                    let detail = "is another query on the target than on the source";
+                    self.findings.push(Finding::new(FindingKind::Differs, view.label, "definition", detail));
+                }
             }
         }
         Ok(())
@@ -212,73 +234,19 @@ fn unequal_aspects<'a>(
     texts.filter(|(_, left, right)| left != right).collect()
 }
 
+fn is_view(object: &Object, aspect: &str) -> bool {
+    aspect == "definition" && ["view", "materialised view"].contains(&object.kind.as_str())
+}
+
 /// Whether both texts are or hold queries that a server prints from its own parse tree. Checks, defaults, indexes, keys and triggers
 /// can hold none, whatever their names and literals say.
 fn is_query(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str>) -> bool {
     let (Some(left), Some(right)) = (left, right) else { return false };
     match (object.kind.as_str(), aspect) {
-        ("rule" | "view" | "materialised view", "definition") | (_, "parsed body") => true,
+        ("rule", "definition") | (_, "parsed body") => true,
         ("policy", _) => holds_query(left) && holds_query(right),
         _ => false,
     }
-}
-
-fn not_compared(mut labels: Vec<String>, source_major: i32, target_major: i32) -> Option<Finding> {
-    labels.dedup();
-    let more = match labels.len().checked_sub(NAMED_MAX) {
-        Some(more) if more > 0 => format!(" and {more} more"),
-        _ => String::new(),
-    };
-    let detail = format!(
-        "PostgreSQL {source_major} and {target_major} print queries in different words, so the text of these was not \
-         compared: {}{more}",
-        labels.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ")
-    );
-    (!labels.is_empty()).then(|| Finding::new(FindingKind::Note, "schema", "query text", detail))
-}
-
-fn source_only(object: &Object) -> Result<Finding> {
-    // pg_dump passes over such an index of a table, and so do we: no query can use it. One of a partitioned table it carries.
-    let is = |aspects: &BTreeMap<String, String>, aspect, value| aspects.get(aspect).is_some_and(|seen| seen == value);
-    let aspects = object.aspects()?;
-    if object.kind == "index" && is(&aspects, "valid", "false") && !is(&aspects, "partitioned", "true") {
-        let detail = "is invalid on the source and was left behind; build it anew on the target if it is wanted";
-        return Ok(Finding::new(FindingKind::Note, object.label(), "valid", detail));
-    }
-    Ok(Finding::new(FindingKind::SourceOnly, object.label(), "existence", "is missing on the target"))
-}
-
-/// A user mapping whose options a role may not see: `pg_dump` carried as much of them as the role could see on the source.
-fn unreadable(source: &Object, target: &Object) -> Result<Option<Finding>> {
-    if source.kind != "user mapping" {
-        return Ok(None);
-    }
-    let is_hidden = |object: &Object| -> Result<bool> {
-        Ok(object.aspects()?.get("readable").is_none_or(|readable| readable != "true"))
-    };
-    let detail = match (is_hidden(source)?, is_hidden(target)?) {
-        (true, _) => "the source's role may not see them, so they were not carried; set them on the target",
-        (false, true) => "the target's role may not see them, so they were not compared",
-        (false, false) => return Ok(None),
-    };
-    Ok(Some(Finding::new(FindingKind::Unknown, source.label(), "options", detail)))
-}
-
-fn differs(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str>) -> Finding {
-    // A newer server brings newer versions of its extensions. A dump puts the columns that a table inherits first, and does not
-    // say that triggers of foreign keys are switched off: they are on again.
-    let is_on_again = aspect == queries::FOREIGN_KEY_TRIGGERS && right.is_none();
-    let is_newer = object.kind == "extension" && aspect == "version";
-    let is_expected = is_newer || is_on_again || ["order of columns", queries::INHERITED_NAME].contains(&aspect);
-    let kind = if is_expected { FindingKind::Note } else { FindingKind::Differs };
-    let long = left.into_iter().chain(right).any(|text| text.len() > SHOWN_MAX);
-    let detail = if long || HIDDEN.contains(&aspect) {
-        "is not the same on both sides".into()
-    } else {
-        let show = |text: Option<&str>| text.map_or("absent".into(), |text| words::shown(aspect, text));
-        format!("is {} on the source, {} on the target", show(left), show(right))
-    };
-    Finding::new(kind, object.label(), aspect, detail)
 }
 
 #[cfg(test)]
@@ -349,12 +317,12 @@ mod tests {
 
     #[test]
     fn queries_are_compared_between_equal_majors_only() {
-        let view = |query| vec![object("view", &["public", "v"], &[], &[("definition", query)])];
-        let (old, new) = (view(" SELECT t.a FROM t"), view(" SELECT a FROM t"));
+        let rule = |query| vec![object("rule", &["public", "v"], &[], &[("definition", query)])];
+        let (old, new) = (rule(" SELECT t.a FROM t"), rule(" SELECT a FROM t"));
         assert_eq!(lines(&old, &new, (17, 17)).len(), 1);
         let expected =
             ["note: schema query text: PostgreSQL 13 and 17 print queries in different words, so the text of \
-                         these was not compared: view public.v"];
+                         these was not compared: rule public.v"];
         assert_eq!(lines(&old, &new, (13, 17)), expected);
     }
 

@@ -14,7 +14,7 @@ pub(super) fn all(version: ServerVersion, common_major: i32) -> Vec<(&'static st
         ("schemas", schemas()),
         ("relations", relations()),
         ("types", types::all(common_major)),
-        ("columns", columns()),
+        ("columns", columns(version)),
         ("indexes", indexes()),
         ("constraints", constraints(version)),
         ("constraints of domains", domain_constraints()),
@@ -106,13 +106,23 @@ const SET_OPTIONS: &str = r"nullif(array(SELECT one FROM unnest(a.attoptions) AS
 /// The position counts living columns only. Children of ordinary inheritance are passed over there: `pg_dump` puts their
 /// inherited columns first, which is noted with the table. A partition's identity is its parent's since 17; before, the
 /// partition had none, or a sequence of its own, which is compared as such.
-fn columns() -> String {
+fn columns(version: ServerVersion) -> String {
+    let not_null = if version.major() >= NAMED_NOT_NULLS_SINCE {
+        format!(
+            "CASE WHEN a.attnotnull AND EXISTS (
+                      SELECT FROM pg_constraint k
+                      WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND k.coninhcount > 0)
+                  THEN '{INHERITED}' ELSE a.attnotnull::text END"
+        )
+    } else {
+        "a.attnotnull::text".into()
+    };
     format!(
         "SELECT CASE c.relkind WHEN 'c' THEN 'attribute' ELSE 'column' END,
                 ARRAY[n.nspname::text, c.relname::text, a.attname::text], ARRAY[n.nspname::text, c.relname::text],
                 json_build_object(
                     'type', format_type(a.atttypid, a.atttypmod),
-                    'not null', a.attnotnull,
+                    'not null', {not_null},
                     'default', pg_get_expr(d.adbin, d.adrelid),
                     'generated', nullif(to_jsonb(a) ->> 'attgenerated', ''),
                     'identity', CASE WHEN NOT c.relispartition THEN nullif(a.attidentity::text, '') END,
@@ -195,18 +205,25 @@ fn constraints(version: ServerVersion) -> String {
     )
 }
 
-/// The aspect that a dump does not carry: the name that a column's NOT NULL has from a parent, of which there may be several.
-pub(super) const INHERITED_NAME: &str = "inherited name";
+/// The kind of NOT NULL constraints.
+pub(super) const NOT_NULL: &str = "NOT NULL constraint";
 
-/// NOT NULL constraints of tables and domains, by column. Whether one that a parent gave is also the table's own, a dump does not keep.
+/// What is said of a column that is NOT NULL because those are from which its table inherits.
+pub(super) const INHERITED: &str = "inherited";
+
+/// Whether a column is NOT NULL, wherever that comes from.
+pub(super) fn without_heritage(not_null: &str) -> &str {
+    if not_null == INHERITED { "true" } else { not_null }
+}
+
+/// NOT NULL constraints of tables and domains, by column. A dump leaves out names that the server would choose anyway, or that come from
+/// a parent, and so not every name is the same afterwards.
 fn not_nulls() -> String {
     format!(
-        "SELECT 'NOT NULL constraint', ARRAY[n.nspname::text, coalesce(c.relname, t.typname)::text, coalesce(a.attname, 'VALUE')::text],
+        "SELECT '{NOT_NULL}', ARRAY[n.nspname::text, coalesce(c.relname, t.typname)::text, coalesce(a.attname, 'VALUE')::text],
                 ARRAY[n.nspname::text, coalesce(c.relname, t.typname)::text],
                 json_build_object('definition', regexp_replace(pg_get_constraintdef(con.oid), ' NOT VALID$', ''),
-                                  'validated', con.convalidated,
-                                  'name', CASE WHEN con.coninhcount = 0 THEN con.conname END,
-                                  '{INHERITED_NAME}', CASE WHEN con.coninhcount > 0 THEN con.conname END)::text
+                                  'validated', con.convalidated, 'name', con.conname)::text
          FROM pg_constraint con
          JOIN pg_namespace n ON n.oid = con.connamespace
          LEFT JOIN pg_class c ON c.oid = con.conrelid

@@ -9,7 +9,7 @@
 //! over columns. Lists that come first within a list of the same kind are opened.
 //!
 //! `XMLSERIALIZE (… NO INDENT)` is what servers since 16 say where older ones, which never indent, say nothing. A literal that a query
-//! within an expression selects is printed as `'x'::text`, and once restored as `'x'::text AS text`.
+//! selects, or NULL, is printed as `'x'::text`, and once restored as `'x'::text AS text`: by the name of its type.
 //! Pure: no I/O.
 
 /// How the server writes an array that is cast: what opens it, what stands between it and the type, and whether its elements
@@ -19,9 +19,25 @@ const SPELLINGS: [(&str, &str, bool); 2] = [("(ARRAY[", ")::", true), ("ARRAY[",
 /// What stands between the conditions of a list.
 const LISTS: [&str; 2] = [" AND ", " OR "];
 
-/// What is printed in one of two ways that mean the same, and the way that is taken.
-const SAME: [(&str, &str); 3] =
-    [(" NO INDENT)", ")"), ("::text AS text", "::text"), ("::integer AS int4", "::integer")];
+/// What servers since 16 say, and older ones do not.
+const NO_INDENT: &str = " NO INDENT)";
+
+/// Types that go by another name within a server than in SQL, as a column is called whose literal is of them.
+const INTERNAL_NAMES: [(&str, &str); 13] = [
+    ("character varying", "varchar"),
+    ("character", "bpchar"),
+    ("smallint", "int2"),
+    ("integer", "int4"),
+    ("bigint", "int8"),
+    ("real", "float4"),
+    ("double precision", "float8"),
+    ("boolean", "bool"),
+    ("bit varying", "varbit"),
+    ("timestamp without time zone", "timestamp"),
+    ("timestamp with time zone", "timestamptz"),
+    ("time without time zone", "time"),
+    ("time with time zone", "timetz"),
+];
 
 /// Whether an expression holds a query: the word stands outside of literals and quoted names.
 pub(super) fn holds_query(text: &str) -> bool {
@@ -40,13 +56,29 @@ pub(super) fn reprinted(text: &str) -> String {
     with_elements_cast(&with_lists_opened(&with_one_word(text)))
 }
 
-/// `text` with each of the same in one way.
+/// `text` without the words that only some prints have.
 fn with_one_word(text: &str) -> String {
-    rewritten(text, |rest| {
-        let (after, taken) = SAME.iter().find_map(|(word, taken)| Some((rest.strip_prefix(word)?, *taken)))?;
-        let is_longer = after.starts_with(|next: char| next.is_alphanumeric() || next == '_');
-        (!is_longer).then(|| (taken.to_owned(), after))
+    rewritten(text, |rest| match rest.strip_prefix(NO_INDENT) {
+        Some(after) => Some((")".to_owned(), after)),
+        None => without_name_of_type(rest),
     })
+}
+
+/// A cast that a column is called after, `::bigint AS int8`, without that name, and what follows.
+fn without_name_of_type(text: &str) -> Option<(String, &str)> {
+    let (type_name, after) = text.strip_prefix("::")?.split_once(" AS ")?;
+    let is_of_type = |character: char| character.is_alphanumeric() || "_. \"(),[]".contains(character);
+    if !type_name.chars().all(is_of_type) {
+        return None;
+    }
+    let (name, after) = match quoted_len(after) {
+        Some(length) => (&after[1..length - 1], &after[length..]),
+        None => after.split_at(after.find(|next: char| !next.is_alphanumeric() && next != '_').unwrap_or(after.len())),
+    };
+    let plain = type_name.split_once('(').map_or(type_name, |(plain, _)| plain).trim_end_matches("[]");
+    let internal = INTERNAL_NAMES.iter().find(|(sql, _)| *sql == plain).map(|(_, internal)| *internal);
+    let own = internal.unwrap_or_else(|| plain.rsplit('.').next().unwrap_or(plain).trim_matches('"'));
+    (!name.is_empty() && name == own).then(|| (format!("::{type_name}"), after))
 }
 
 /// `text` with what `rewrite` makes of it, wherever it stands outside of literals and quoted names: given what begins there, it gives
@@ -177,6 +209,16 @@ mod tests {
     fn a_literal_that_a_query_selects_has_its_name_or_not() {
         let restored = "(EXISTS ( SELECT 'x'::text AS text\n   FROM public.a))";
         assert_eq!(reprinted(restored), "(EXISTS ( SELECT 'x'::text\n   FROM public.a))");
+        assert_eq!(
+            reprinted(
+                "( SELECT '-1.5'::numeric(3,1) AS \"numeric\", NULL::bigint AS int8, 'a'::app.mood AS mood, '{}'::text[] AS text)"
+            ),
+            "( SELECT '-1.5'::numeric(3,1), NULL::bigint, 'a'::app.mood, '{}'::text[])"
+        );
+        assert_eq!(
+            reprinted("SELECT NULL::timestamp with time zone AS timestamptz\n"),
+            "SELECT NULL::timestamp with time zone\n"
+        );
         for other in ["SELECT a.b::text AS text_2", "SELECT '::text AS text'::citext", "SELECT 'x'::text AS other"] {
             assert_eq!(reprinted(other), other);
         }

@@ -19,6 +19,10 @@ const AGE_MAX: i64 = 1_500_000_000;
 
 /// How much there is, and how much room the target needs. A server does not say how full its disk is.
 pub(super) async fn size(session: &Session, catalog: &Catalog) -> Result<Check> {
+    if catalog.tables.is_empty() {
+        let fix = "look whether the source's name is the right one: SOURCE_DATABASE_URL, or the service's";
+        return Ok(Check::warn("size", "the source has no table whose rows could be copied", fix));
+    }
     let whole: i64 = session.value("measure the database", "SELECT pg_database_size(current_database())", &[]).await?;
     let largest = catalog.tables.iter().max_by_key(|table| table.bytes);
     let largest =

@@ -133,7 +133,7 @@ pub(super) async fn database_settings(session: &Session) -> Result<Check> {
     Ok(Check::warn(
         NAME,
         format!("the source's database has settings that are not carried: {}", some(&settings)),
-        "set those that the application needs on the target: ALTER DATABASE … SET …",
+        "set those that the application needs on the target: ALTER DATABASE … SET …, a role's with ALTER ROLE … IN DATABASE … SET …",
     ))
 }
 

@@ -31,3 +31,4 @@ mod small_numbers;
 mod statistics;
 mod through_root;
 mod tls;
+mod unseen;
