@@ -97,12 +97,12 @@ pub(super) fn worst_first(findings: &[Finding]) -> Vec<&Finding> {
     sorted
 }
 
-/// How bad a finding is; 0 is the worst.
+/// How bad a finding is; 0 is the worst. What could not be moved explains what differs and what is missing, and so comes first.
 pub(super) const fn rank(kind: FindingKind) -> u8 {
     match kind {
-        FindingKind::Differs => 0,
-        FindingKind::SourceOnly => 1,
-        FindingKind::Error => 2,
+        FindingKind::Error => 0,
+        FindingKind::Differs => 1,
+        FindingKind::SourceOnly => 2,
         FindingKind::TargetOnly => 3,
         FindingKind::Unknown => 4,
         FindingKind::Note => 5,
