@@ -2,8 +2,8 @@
 //!
 //! By hash, that depends on more than the value where its operator class is not one of a plain built-in type: the hash of an enum's
 //! value is that of its object identifier, which every server gives anew (PostgreSQL, `hashenum`). It depends on the library where a
-//! collation is not deterministic, and on the encoding. By range of text, it depends on how the server's libraries sort. `pg_dump` sees to enums
-//! in the same way since 16, and to the others when told to (`--load-via-partition-root`).
+//! collation is not deterministic, and on the encoding. By range of text, it depends on how the server's libraries sort. `pg_dump`
+//! sees to enums in the same way since 16, and to the others when told to (`--load-via-partition-root`).
 
 use std::collections::{HashMap, HashSet};
 

@@ -15,6 +15,7 @@ const NAMED_MAX: usize = 10;
 /// Aspects whose text is never shown: it can be long, and function bodies and options are known to hold secrets.
 const HIDDEN: [&str; 3] = ["body", "text", "foreign options"];
 
+/// One note for all objects whose queries could not be compared; nothing where there is none.
 pub(super) fn not_compared(mut labels: Vec<String>, source_major: i32, target_major: i32) -> Option<Finding> {
     labels.dedup();
     let more = match labels.len().checked_sub(NAMED_MAX) {
@@ -29,6 +30,7 @@ pub(super) fn not_compared(mut labels: Vec<String>, source_major: i32, target_ma
     (!labels.is_empty()).then(|| Finding::new(FindingKind::Note, "schema", "query text", detail))
 }
 
+/// An object that only the source has.
 pub(super) fn source_only(object: &Object) -> Result<Finding> {
     // pg_dump passes over such an index of a table, and so do we: no query can use it. One of a partitioned table it carries.
     let is = |aspects: &BTreeMap<String, String>, aspect, value| aspects.get(aspect).is_some_and(|seen| seen == value);
@@ -56,6 +58,7 @@ pub(super) fn unreadable(source: &Object, target: &Object) -> Result<Option<Find
     Ok(Some(Finding::new(FindingKind::Unknown, source.label(), "options", detail)))
 }
 
+/// An aspect that is not the same on both sides.
 pub(super) fn differs(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str>) -> Finding {
     // A newer server brings newer versions of its extensions. A dump puts the columns that a table inherits first, and does not
     // say that triggers of foreign keys are switched off: they are on again.

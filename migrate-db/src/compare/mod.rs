@@ -173,8 +173,11 @@ impl Comparison {
             match views::in_the_targets_words(target, &view).await? {
                 Some(printed) if printed == view.on_target => {}
                 None if self.source_major != self.target_major => self.spelled.push(view.label),
-                _ => {
-                    let detail = "is another query on the target than on the source";
+                printed => {
+                    let detail = match printed {
+                        Some(_) => "is another query on the target than on the source",
+                        None => "is not the same on both sides",
+                    };
                     self.findings.push(Finding::new(FindingKind::Differs, view.label, "definition", detail));
                 }
             }
