@@ -73,7 +73,12 @@ pub async fn findings(
     let mut findings = Vec::new();
     let mut room = READ_AGAIN_BYTES_MAX;
     for (table, change) in changed {
-        let copied = records.iter().find(|record| record.name == table.table.name).and_then(|record| record.source);
+        let record = records.iter().find(|record| record.name == table.table.name);
+        // Nothing of it is in the target, and that has been said: no word of what came later.
+        if record.is_some_and(|record| record.failure.is_some() && record.source.is_none()) {
+            continue;
+        }
+        let copied = record.and_then(|record| record.source);
         let (Some(copied), Some(left)) = (copied, room.checked_sub(table.table.bytes)) else {
             findings.push(change.finding(&table.table.name, None));
             continue;

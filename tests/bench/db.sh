@@ -18,10 +18,22 @@ start() {
     as_postgres "$bin/pg_ctl" -D "$work/$1" -l "$work/$1.log" -w start >/dev/null
 }
 
+# forget_last: makes room. The files of the database that was filled last are emptied where they are: where many were deleted lately,
+# a file system of kind ext4 looks at each of them whenever a new one is made (recently_deleted), for minutes.
+forget_last() {
+    local oid
+    oid=$($psql --port=55452 --tuples-only --no-align --command="SELECT oid FROM pg_database WHERE datname = '$filled'" postgres)
+    [ -n "$oid" ] || return 0
+    $psql --port=55452 --command=CHECKPOINT postgres
+    find "$work/target/base/$oid" -type f -exec truncate --size=0 {} +
+}
+
 # measure NAME COMMAND: a shell's command into an empty target; one line of the table.
 measure() {
-    $psql --port=55452 --command="DROP DATABASE IF EXISTS $database" --command="CREATE DATABASE $database" \
-        --command=CHECKPOINT postgres 2>/dev/null
+    forget_last
+    filled=filled_$((++count))
+    $psql --port=55452 --command="CREATE DATABASE $filled" --command=CHECKPOINT postgres
+    export DATABASE_URL=postgresql://postgres@127.0.0.1:55452/$filled
     rm -rf "$work/dump" "$work/pgcopydb"
     /usr/bin/time --quiet --output="$work/time" --format="%e %U %S %M" bash -c "$2" >"$work/out" 2>&1 ||
         { tail -n 20 "$work/out" >&2; exit 1; }
@@ -39,7 +51,6 @@ through_ssh() {
 table() {
     database=$1
     export SOURCE_DATABASE_URL=postgresql://postgres@127.0.0.1:55451/$database
-    export DATABASE_URL=postgresql://postgres@127.0.0.1:55452/$database
     echo "$($psql --port=55451 --tuples-only --no-align --command="SELECT version() || ', ' || pg_size_pretty(pg_database_size('$database'))" "$database"), $(nproc) cores, $ROUNDS rounds"
     echo
     echo "| | wall | CPU of the clients | largest process |"
@@ -63,6 +74,8 @@ table() {
     echo
 }
 
+# Databases of the target that were filled: how many, and the last.
+count=0 filled=
 start source 55451
 start target 55452
 $psql --port=55451 --command='CREATE DATABASE mixed' postgres

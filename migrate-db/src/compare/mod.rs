@@ -12,7 +12,7 @@ mod rarer;
 mod reprint;
 mod rights;
 mod types;
-mod views;
+mod wording;
 mod words;
 
 use std::cmp::Ordering;
@@ -25,7 +25,7 @@ use futures::{Stream, TryStreamExt as _};
 use self::differences::{differs, not_compared, source_only, unreadable};
 use self::inventory::Object;
 use self::reprint::{holds_query, reprinted};
-use self::views::View;
+use self::wording::Wording;
 use crate::catalog::ServerVersion;
 use crate::connect::Session;
 use crate::error::Result;
@@ -41,10 +41,10 @@ const PARENTS: [&str; 6] = ["table", "view", "materialised view", "foreign table
 /// Compares the schemas of both sides and returns what differs; nothing means that they are the same.
 ///
 /// Left out are the system's objects, those that extensions bring, what the platform `planted`, the journal, and owners
-/// and privileges unless they travel (`rights`). Servers of different majors print the same query in different words: views are compared
-/// in the target's ([`views`]), and other objects with queries (rules, bodies of functions) are named in one note.
+/// and privileges unless they travel (`rights`). Servers of different majors print the same query in different words: queries are
+/// compared in the target's ([`wording`]), and those that it cannot read again are named in one note.
 ///
-/// Both sides pass by in the same order: the memory in use does not grow with the number of objects, but for views whose texts differ.
+/// Both sides pass by in the same order: the memory in use does not grow with the number of objects, but for those whose texts differ.
 pub async fn schema(
     source: &Session,
     target: &Session,
@@ -61,7 +61,7 @@ pub async fn schema(
             tokio::try_join!(inventory::ask(source, kinds, &of_source), inventory::ask(target, kinds, &of_target))?;
         comparison.add(on_source, on_target, planted).await?;
     }
-    comparison.compare_views(target).await?;
+    comparison.compare_wordings(target).await?;
     Ok(comparison.findings())
 }
 
@@ -70,8 +70,8 @@ struct Comparison {
     source_major: i32,
     target_major: i32,
     findings: Vec<Finding>,
-    /// Views whose texts differ.
-    views: Vec<View>,
+    /// Queries whose texts differ.
+    wordings: Vec<Wording>,
     /// Other objects whose queries are printed in other words.
     spelled: Vec<String>,
     /// What others belong to, and one side lacks. A missing table is one finding, not one for each of its columns.
@@ -85,7 +85,7 @@ impl Comparison {
             source_major,
             target_major,
             findings: Vec::new(),
-            views: Vec::new(),
+            wordings: Vec::new(),
             spelled: Vec::new(),
             missing_on_target: BTreeSet::new(),
             missing_on_source: BTreeSet::new(),
@@ -149,17 +149,9 @@ impl Comparison {
             if aspect == "ICU locale" && self.source_major < 16 && self.target_major >= 16 {
                 continue;
             }
-            if let (true, Some(left), Some(right)) = (is_view(source, aspect), left, right) {
+            if let (true, Some(left), Some(right)) = (Wording::is_of(source, aspect), left, right) {
                 let (on_source, on_target) = (left.to_owned(), right.to_owned());
-                self.views.push(View { label: source.label(), on_source, on_target });
-            } else if self.source_major != self.target_major && is_query(source, aspect, left, right) {
-                if source.kind == "policy" {
-                    let detail =
-                        "its query is printed in other words by the other major: look whether it means the same";
-                    self.findings.push(Finding::new(FindingKind::Unknown, source.label(), aspect, detail));
-                } else {
-                    self.spelled.push(source.label());
-                }
+                self.wordings.push(Wording { object: source.clone(), aspect: aspect.into(), on_source, on_target });
             } else {
                 self.findings.push(differs(source, aspect, left, right));
             }
@@ -167,22 +159,36 @@ impl Comparison {
         Ok(())
     }
 
-    /// Holds the views whose texts differ against what the target makes of the source's text.
-    async fn compare_views(&mut self, target: &Session) -> Result<()> {
-        for view in std::mem::take(&mut self.views) {
-            match views::in_the_targets_words(target, &view).await? {
-                Some(printed) if printed == view.on_target => {}
-                None if self.source_major != self.target_major => self.spelled.push(view.label),
-                printed => {
-                    let detail = match printed {
-                        Some(_) => "is another query on the target than on the source",
-                        None => "is not the same on both sides",
-                    };
-                    self.findings.push(Finding::new(FindingKind::Differs, view.label, "definition", detail));
-                }
+    /// Holds the texts that differ against what the target makes of the source's.
+    async fn compare_wordings(&mut self, target: &Session) -> Result<()> {
+        for wording in std::mem::take(&mut self.wordings) {
+            match wording.in_the_targets_words(target).await? {
+                Some(printed) if printed == wording.on_target => {}
+                printed => self.not_the_same(&wording, printed.is_some()),
             }
         }
         Ok(())
+    }
+
+    /// Says of two texts that they are not the same query, or that nobody knows (`is_known`).
+    fn not_the_same(&mut self, wording: &Wording, is_known: bool) {
+        let Wording { object, aspect, on_source, on_target } = wording;
+        let of_policy = object.kind == "policy";
+        let may_be_same = !is_known && self.source_major != self.target_major && (!of_policy || holds_query(on_source));
+        if may_be_same && of_policy {
+            let detail = "its query is printed in other words by the other major: look whether it means the same";
+            self.findings.push(Finding::new(FindingKind::Unknown, object.label(), aspect, detail));
+        } else if may_be_same {
+            self.spelled.push(object.label());
+        } else if of_policy {
+            self.findings.push(differs(object, aspect, Some(on_source), Some(on_target)));
+        } else {
+            let detail = match is_known {
+                true => "is another query on the target than on the source",
+                false => "is not the same on both sides",
+            };
+            self.findings.push(Finding::new(FindingKind::Differs, object.label(), aspect, detail));
+        }
     }
 
     fn source_only(&mut self, object: Option<Object>) -> Result<()> {
@@ -235,21 +241,6 @@ fn unequal_aspects<'a>(
         .into_iter()
         .map(|name| (name.as_str(), source.get(name).map(String::as_str), target.get(name).map(String::as_str)));
     texts.filter(|(_, left, right)| left != right).collect()
-}
-
-fn is_view(object: &Object, aspect: &str) -> bool {
-    aspect == "definition" && ["view", "materialised view"].contains(&object.kind.as_str())
-}
-
-/// Whether both texts are or hold queries that a server prints from its own parse tree. Checks, defaults, indexes, keys and triggers
-/// can hold none, whatever their names and literals say.
-fn is_query(object: &Object, aspect: &str, left: Option<&str>, right: Option<&str>) -> bool {
-    let (Some(left), Some(right)) = (left, right) else { return false };
-    match (object.kind.as_str(), aspect) {
-        ("rule", "definition") | (_, "parsed body") => true,
-        ("policy", _) => holds_query(left) && holds_query(right),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -319,14 +310,23 @@ mod tests {
     }
 
     #[test]
-    fn queries_are_compared_between_equal_majors_only() {
-        let rule = |query| vec![object("rule", &["public", "v"], &[], &[("definition", query)])];
-        let (old, new) = (rule(" SELECT t.a FROM t"), rule(" SELECT a FROM t"));
-        assert_eq!(lines(&old, &new, (17, 17)).len(), 1);
-        let expected =
-            ["note: schema query text: PostgreSQL 13 and 17 print queries in different words, so the text of \
-                         these was not compared: rule public.v"];
-        assert_eq!(lines(&old, &new, (13, 17)), expected);
+    fn queries_that_the_target_cannot_read_again_are_a_note_between_majors() {
+        let query = |kind: &str, aspect: &str, text: &str| {
+            let object = object(kind, &["public", "v"], &[], &[]);
+            Wording { object, aspect: aspect.into(), on_source: text.into(), on_target: "other".into() }
+        };
+        let found = |majors: (i32, i32), wording: Wording, is_known| {
+            let mut comparison = Comparison::new(majors.0, majors.1);
+            comparison.not_the_same(&wording, is_known);
+            comparison.findings().into_iter().map(|finding| finding.kind).collect::<Vec<_>>()
+        };
+        for (kind, aspect) in [("rule", "definition"), ("function", "parsed body"), ("view", "definition")] {
+            assert_eq!(found((13, 17), query(kind, aspect, "SELECT 1"), false), [FindingKind::Note]);
+            assert_eq!(found((13, 17), query(kind, aspect, "SELECT 1"), true), [FindingKind::Differs]);
+            assert_eq!(found((17, 17), query(kind, aspect, "SELECT 1"), false), [FindingKind::Differs]);
+        }
+        assert_eq!(found((13, 17), query("policy", "using", "(SELECT 1)"), false), [FindingKind::Unknown]);
+        assert_eq!(found((13, 17), query("policy", "using", "(a > 1)"), false), [FindingKind::Differs]);
     }
 
     #[test]

@@ -64,3 +64,28 @@ async fn a_table_whose_content_is_as_copied_is_not_spoken_of() {
     assert!(!outcome.stderr.contains("public.quiet"), "{outcome}");
     assert!(!outcome.stderr.contains("since the snapshot"), "{outcome}");
 }
+
+#[tokio::test]
+async fn a_table_that_could_not_be_copied_is_not_spoken_of_again() {
+    // GIVEN a run in the middle of a table, and another table, with a default that the next major no longer has
+    let lost =
+        "CREATE TABLE lost (id integer, at_work boolean DEFAULT pg_is_in_backup()); INSERT INTO lost VALUES (1);";
+    let pair = Pair::filled(13, 15, &(SCHEMA.to_owned() + lost)).await;
+    let proxy = FaultProxy::start(([127, 0, 0, 1], pair.source.engine.port).into()).unwrap();
+    proxy.stall_after(5_000_000);
+    let program = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url());
+    let running = program.env("LOG_FORMAT", "text").spawn().await;
+    eventually("the source sends", async || proxy.forwarded_bytes() >= 5_000_000).await;
+
+    // WHEN somebody writes to it, and the server has counted that
+    pair.source.execute("INSERT INTO lost SELECT generate_series(2, 100)").await;
+    let counted = "SELECT (pg_stat_get_tuples_inserted('lost'::regclass) >= 100)::text";
+    eventually("the server counts", async || pair.source.text(counted).await.as_deref() == Some("true")).await;
+    proxy.forward();
+    let outcome = running.wait().await;
+
+    // THEN it is missing, and not late as well
+    outcome.assert_code(4);
+    assert!(outcome.stderr.contains("pg_is_in_backup() does not exist"), "{outcome}");
+    assert!(!outcome.stderr.contains("since just before the snapshot"), "{outcome}");
+}

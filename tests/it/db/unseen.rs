@@ -69,13 +69,50 @@ async fn what_an_operator_should_look_at_is_said_before() {
 }
 
 #[tokio::test]
+async fn a_body_that_somebody_changed_is_told_from_one_that_another_major_prints_otherwise() {
+    // GIVEN functions and procedures whose bodies the server has parsed
+    let schema = "CREATE TABLE users (id integer PRIMARY KEY, name text); CREATE SCHEMA \"Odd one\";
+         CREATE FUNCTION names(integer) RETURNS SETOF text LANGUAGE sql STABLE
+             BEGIN ATOMIC SELECT u.name FROM users u WHERE u.id > $1 AND EXISTS (SELECT 1 FROM users); END;
+         CREATE FUNCTION \"Odd one\".\"a b(\"(a integer, b integer DEFAULT 2) RETURNS bigint LANGUAGE sql
+             RETURN (SELECT count(*) FROM users WHERE users.id BETWEEN a AND b);
+         CREATE PROCEDURE add(id integer) LANGUAGE sql
+             BEGIN ATOMIC INSERT INTO users SELECT id, u.name FROM users u WHERE u.id = 1; DELETE FROM users WHERE users.id = 0; END";
+    for (source, target) in [(15, 17), (15, 18), (17, 18)] {
+        let pair = Pair::filled(source, target, schema).await;
+
+        // WHEN they are migrated, THEN nothing is left uncompared
+        let outcome = pair.program().env("LOG_FORMAT", "text").run().await;
+        outcome.assert_code(0);
+        assert!(!outcome.stdout.contains("query text"), "{outcome}");
+
+        // WHEN one is another on the target, THEN it is named
+        let change = "CREATE OR REPLACE FUNCTION names(integer) RETURNS SETOF text LANGUAGE sql STABLE
+             BEGIN ATOMIC SELECT u.name FROM users u WHERE u.id >= $1 AND EXISTS (SELECT 1 FROM users); END";
+        pair.target.execute(change).await;
+        let outcome = pair.program().env("LOG_FORMAT", "text").arg("--verify").run().await;
+        outcome.assert_code(4);
+        let said = "function public.names(integer) (parsed body): is another query on the target than on the source";
+        assert!(outcome.stdout.contains(said), "{outcome}");
+        let left = "SELECT count(*) FROM pg_proc WHERE proname = 'migrate_db_function'";
+        assert_eq!(pair.target.text(left).await.as_deref(), Some("0"));
+    }
+}
+
+#[tokio::test]
 async fn a_view_that_somebody_changed_is_told_from_one_that_another_major_prints_otherwise() {
     // GIVEN views whose texts no two majors print alike
     let schema = "CREATE TABLE users (id integer PRIMARY KEY, name varchar(9), spent money); CREATE SCHEMA api;
          CREATE VIEW api.todos AS SELECT id, name FROM users WHERE id < 100 AND name IN ('a', 'b');
          CREATE VIEW named (a, b) AS SELECT u.id, count(*) FROM users u WHERE EXISTS (SELECT 1 FROM users) GROUP BY u.id;
          CREATE MATERIALIZED VIEW rich AS SELECT id FROM users WHERE spent > 100::money;
-         CREATE VIEW over AS SELECT t.*, 'x' AS x FROM api.todos t; ALTER VIEW over RENAME COLUMN name TO called";
+         CREATE VIEW over AS SELECT t.*, 'x' AS x FROM api.todos t; ALTER VIEW over RENAME COLUMN name TO called;
+         CREATE TABLE api.\"of a team\" (id integer, team integer);
+         CREATE POLICY of_team ON api.\"of a team\" USING (team IN (SELECT t.id FROM api.todos t WHERE t.id > \"of a team\".id))
+             WITH CHECK (EXISTS (SELECT 1 FROM users WHERE users.id = \"of a team\".id));
+         CREATE RULE late AS ON UPDATE TO api.\"of a team\" WHERE new.id > 9 DO ALSO
+             INSERT INTO users (id) SELECT u.id + 1000 FROM users u WHERE u.id = old.id AND EXISTS (SELECT 1 FROM users);
+         CREATE RULE gone AS ON DELETE TO over DO INSTEAD DELETE FROM users WHERE id = old.id";
     for (source, target) in [(13, 17), (15, 18), (17, 17)] {
         let pair = Pair::filled(source, target, schema).await;
 
@@ -85,24 +122,31 @@ async fn a_view_that_somebody_changed_is_told_from_one_that_another_major_prints
         assert!(!outcome.stdout.contains("query text"), "{outcome}");
 
         // WHEN one is another on the target, THEN it is named
-        for (change, item) in [
+        for (change, said) in [
             (
                 "CREATE OR REPLACE VIEW named (a, b) AS SELECT u.id, count(*) FROM users u WHERE NOT EXISTS (SELECT 1 FROM users) GROUP BY u.id",
-                "view public.named",
+                "view public.named (definition): is another query on the target than on the source",
             ),
             (
                 "DROP MATERIALIZED VIEW rich; CREATE MATERIALIZED VIEW rich AS SELECT id FROM users WHERE spent > 101::money",
-                "materialised view public.rich",
+                "materialised view public.rich (definition): is another query on the target than on the source",
+            ),
+            (
+                "ALTER POLICY of_team ON api.\"of a team\" WITH CHECK (EXISTS (SELECT 1 FROM users WHERE users.id > \"of a team\".id))",
+                "policy api.of a team.of_team (with check): is `(EXISTS ( SELECT 1",
+            ),
+            (
+                "CREATE OR REPLACE RULE gone AS ON DELETE TO over DO INSTEAD DELETE FROM users WHERE id = old.id + 1",
+                "rule public.over.gone (definition): is another query on the target than on the source",
             ),
         ] {
             pair.target.execute(change).await;
             let outcome = pair.program().env("LOG_FORMAT", "text").arg("--verify").run().await;
             outcome.assert_code(4);
-            let said = format!("{item} (definition): is another query on the target than on the source");
-            assert!(outcome.stdout.contains(&said), "{outcome}");
+            assert!(outcome.stdout.contains(said), "{outcome}");
         }
         // AND looking has left nothing
-        let left = "SELECT count(*) FROM pg_class WHERE relname = 'migrate_db_view'";
-        assert_eq!(pair.target.text(left).await.as_deref(), Some("0"));
+        let left = "SELECT count(*) FROM pg_class WHERE relname IN ('migrate_db_view', 'of a team')";
+        assert_eq!(pair.target.text(left).await.as_deref(), Some("1"));
     }
 }

@@ -1,0 +1,103 @@
+//! Whether two texts that differ are the same query: servers print what they read in their own words, and each major in others.
+//!
+//! The target reads the source's text, prints it, and forgets it. What `pg_restore` made of the same text is printed in the same words,
+//! and whatever else somebody has made of it is not. Called by the comparison, for views, policies, rules and bodies of functions.
+
+use common::error::{Class, OperatorError as _};
+
+use super::functions;
+use super::inventory::Object;
+use crate::connect::Session;
+use crate::error::{Error, Result};
+use crate::sql;
+
+/// An aspect of an object, with both texts of it.
+pub(super) struct Wording {
+    /// The object, on the source.
+    pub(super) object: Object,
+    /// The aspect.
+    pub(super) aspect: String,
+    /// Its query, in the source's words.
+    pub(super) on_source: String,
+    /// Its query, in the target's words.
+    pub(super) on_target: String,
+}
+
+impl Wording {
+    /// Whether the texts of this aspect can be held against each other in the target's words.
+    pub(super) fn is_of(object: &Object, aspect: &str) -> bool {
+        match object.kind.as_str() {
+            "view" | "materialised view" | "rule" => aspect == "definition",
+            "policy" => true,
+            _ => aspect == "parsed body",
+        }
+    }
+
+    /// The source's text in the target's words; `None` where the target cannot read it, or makes nothing: without the right to have
+    /// temporary objects, or on a replica.
+    ///
+    /// In a transaction that is rolled back. Nobody waits for it: what it makes is temporary.
+    pub(super) async fn in_the_targets_words(&self, target: &Session) -> Result<Option<String>> {
+        let action = format!("read the {} of the {}", self.aspect, self.object.label());
+        target.execute(&action, "BEGIN").await?;
+        let printed = match self.read_and_print(target, &action).await {
+            Err(error @ Error::Statement { .. }) if error.class() == Class::Permanent => {
+                tracing::debug!(%error, "a query is not compared");
+                Ok(None)
+            }
+            printed => printed,
+        };
+        target.execute(&action, "ROLLBACK").await?;
+        printed
+    }
+
+    /// A statement of its own for each text, so that none can be more than one.
+    async fn read_and_print(&self, target: &Session, action: &str) -> Result<Option<String>> {
+        let run = async |statement: String| target.query(action, &statement, &[]).await;
+        let text = self.on_source.trim_end_matches(';');
+        let [schema, name, ..] = self.object.name.as_slice() else { return Ok(None) };
+        // Of the same name, by which the text may call its columns.
+        let relation = sql::identifier(name);
+        let alike = format!("CREATE TEMPORARY TABLE {relation} (LIKE {}.{relation})", sql::identifier(schema));
+        match self.object.kind.as_str() {
+            "policy" => {
+                run(alike).await?;
+                // What a policy lets in is an expression like what it shows.
+                run(format!("CREATE POLICY migrate_db_policy ON pg_temp.{relation} USING ({text})")).await?;
+                let print = "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = $1::text::regclass";
+                target.value(action, print, &[&format!("pg_temp.{relation}")]).await.map(Some)
+            }
+            "rule" => {
+                run(alike).await?;
+                let print = "SELECT format('%I.%I', $1::text, $2::text)";
+                let own: String = target.value(action, print, &[schema, name]).await?;
+                run(text.replacen(&format!(" TO {own}"), &format!(" TO pg_temp.{relation}"), 1)).await?;
+                let print = r"SELECT regexp_replace(pg_get_ruledef(oid), ' TO pg_temp(_[0-9]+)?\.', format(' TO %I.', $2::text))
+                              FROM pg_rewrite WHERE ev_class = $1::text::regclass";
+                target.value(action, print, &[&format!("pg_temp.{relation}"), schema]).await.map(Some)
+            }
+            "view" | "materialised view" => {
+                run(format!("CREATE TEMPORARY VIEW migrate_db_view AS {text}")).await?;
+                let print = "SELECT pg_get_viewdef('pg_temp.migrate_db_view'::regclass)";
+                target.value(action, print, &[]).await.map(Some)
+            }
+            _ => {
+                // As the target has it, but for its name and its body.
+                let find = format!(
+                    "SELECT pg_get_functiondef(p.oid), format('%I.%I(', n.nspname, p.proname)
+                     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {} = $1",
+                    functions::name()
+                );
+                let found = target.query(action, &find, &[&self.object.name]).await?;
+                let Some(row) = found.first() else { return Ok(None) };
+                let (whole, own): (String, String) = (row.get(0), row.get(1));
+                let Some(head) = whole.trim_end().strip_suffix(self.on_target.trim_end()) else { return Ok(None) };
+                let head = head.replacen(&own, "pg_temp.migrate_db_function(", 1);
+                run(format!("{head}{}", self.on_source)).await?;
+                let print = "SELECT pg_get_function_sqlbody(oid) FROM pg_proc
+                             WHERE pronamespace = pg_my_temp_schema() AND proname = 'migrate_db_function'";
+                target.value(action, print, &[]).await
+            }
+        }
+    }
+}
