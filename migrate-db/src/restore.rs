@@ -61,10 +61,10 @@ impl Restore<'_> {
             let list = schema.list(self.plan, section);
             let mut complaints = schema.restore(section, &list, self.target, again, self.stop).await?.standing;
             for key in &self.plan.restored_foreign_keys {
-                let is_of_key = |complaint: &Complaint| complaint.is_of_violated_key(&key.table.name, &key.name);
+                let is_of_key = |complaint: &Complaint| complaint.is_of_violated_key(&key.table, &key.name);
                 violated.extend(complaints.iter().any(is_of_key).then_some(key));
             }
-            complaints.retain(|one| !violated.iter().any(|key| one.is_of_violated_key(&key.table.name, &key.name)));
+            complaints.retain(|one| !violated.iter().any(|key| one.is_of_violated_key(&key.table, &key.name)));
             self.report(complaints);
         }
         self.recorder.span("run", "schema", "triggers, policies, rules", started);

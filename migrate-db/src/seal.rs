@@ -30,6 +30,11 @@ pub struct Sealer {
     pub seal: Seal,
 }
 
+/// Whether a comment is one of ours.
+pub(crate) fn is_seal(comment: &str) -> bool {
+    Seal::parse(comment).is_some()
+}
+
 impl Seal {
     fn text(&self) -> String {
         format!("{PREFIX}{} copied {} and proved it equal", self.run_id, self.source)

@@ -9,6 +9,7 @@ use crate::catalog::{Catalog, user_schema};
 use crate::connect::Session;
 use crate::error::Result;
 use crate::journal;
+use crate::{seal, sql};
 
 /// The schema that is our journal's on the target stays behind, and so must hold nothing but the journal of an earlier migration.
 pub(super) async fn own_schema(session: &Session) -> Result<Option<Check>> {
@@ -30,6 +31,23 @@ pub(super) async fn own_schema(session: &Session) -> Result<Option<Check>> {
         journal::SCHEMA
     );
     Ok(Some(Check::fail("source's own objects", detail, fix)))
+}
+
+/// What is said of the database itself is not part of a dump. On the target this program says something there, too, for its next run.
+pub(super) async fn comment(session: &Session, database: &str) -> Result<Option<Check>> {
+    let statement = "SELECT quote_literal(text) FROM (SELECT shobj_description(oid, 'pg_database') FROM pg_database
+                                                       WHERE datname = current_database()) AS d (text) WHERE text IS NOT NULL";
+    let comments = names(session, "read the database's comment", statement).await?;
+    Ok(comments.first().filter(|comment| !seal::is_seal(comment.trim_matches('\''))).map(|comment| {
+        Check::warn(
+            "comment on the database",
+            "not carried: a finished migration is marked there",
+            format!(
+                "when the migration is signed off, if anybody reads it: COMMENT ON DATABASE {} IS {comment}",
+                sql::identifier(database)
+            ),
+        )
+    }))
 }
 
 /// Tablespaces are directories of a server; a managed one has none of the source's.

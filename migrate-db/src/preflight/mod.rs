@@ -87,7 +87,7 @@ pub async fn for_reading(source: &Party<'_>, target: &Party<'_>, catalog: &Catal
     checks.push(source::row_security(source.session).await?);
     checks.push(source::encoding(source.session, target.session).await?);
     checks.push(source::collation(source.session, target.session).await?);
-    checks.push(source::database_settings(source.session).await?);
+    checks.push(source::database_settings(source.session, &target.endpoint.database).await?);
     checks.push(source::large_objects(source.session, catalog).await?);
     checks.push(census::size(source.session, catalog).await?);
     checks.push(census::transactions(source.session).await?);
@@ -108,11 +108,13 @@ pub async fn for_writing(
     let mut checks = vec![Check::pass("client tools", format!("pg_dump and pg_restore {}", tools.major))];
     checks.push(source::invalid_indexes(source.session).await?);
     checks.push(source::subscriptions(source.session).await?);
+    checks.extend(left::comment(source.session, &target.endpoint.database).await?);
     checks.extend(left::tablespaces(source.session).await?);
     checks.extend(left::misplaced(catalog));
     checks.push(target::empty(target.session, &target.endpoint.database, state).await?);
     checks.push(target::may_create(target.session).await?);
     checks.push(target::extensions(target.session, catalog).await?);
+    checks.extend(target::extensions_of_superusers(target.session, catalog).await?);
     checks.extend(choices::check(target.session).await?);
     Ok(checks)
 }

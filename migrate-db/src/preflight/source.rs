@@ -8,6 +8,7 @@ use crate::catalog::{Catalog, user_schema};
 use crate::connect::Session;
 use crate::error::Result;
 use crate::large_object;
+use crate::sql;
 
 /// The role may read every table and sequence.
 pub(super) async fn readable(session: &Session, catalog: &Catalog) -> Result<Check> {
@@ -120,20 +121,33 @@ fn is_same_collation(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-/// What `ALTER DATABASE … SET` says on the source is not part of a dump, and applications rely on it.
-pub(super) async fn database_settings(session: &Session) -> Result<Check> {
+/// What `ALTER DATABASE … SET` says on the source is not part of a dump, and applications rely on it. Gives the statements for the
+/// target's `database`. Values of settings that are not the server's own are not shown: applications keep secrets there.
+pub(super) async fn database_settings(session: &Session, database: &str) -> Result<Check> {
     const NAME: &str = "settings of the database";
-    let statement = "SELECT coalesce(r.rolname || ': ', '') || setting FROM pg_db_role_setting s
-                     CROSS JOIN LATERAL unnest(s.setconfig) AS setting LEFT JOIN pg_roles r ON r.oid = s.setrole
-                     WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1";
-    let settings = names(session, "read the database's settings", statement).await?;
+    // Lists are kept as they are written (`GUC_LIST_QUOTE` in PostgreSQL's `guc_tables.c`, as `pg_dumpall` has it).
+    let statement = format!(
+        "SELECT format('ALTER %s SET %I TO %s',
+                    CASE WHEN s.setrole = 0 THEN format('DATABASE %I', {database})
+                         ELSE format('ROLE %I IN DATABASE %I', pg_get_userbyid(s.setrole), {database}) END,
+                    name,
+                    CASE WHEN name LIKE '%.%' THEN '…'
+                         WHEN name IN ('search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries')
+                         THEN value ELSE quote_literal(value) END)
+         FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS setting
+         CROSS JOIN LATERAL (SELECT split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1)) AS parts (name, value)
+         WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY s.setrole, name",
+        database = sql::literal(database)
+    );
+    let settings = names(session, "read the database's settings", &statement).await?;
     if settings.is_empty() {
         return Ok(Check::pass(NAME, "none of its own"));
     }
+    let count = units::counted(settings.len() as u64, "setting");
     Ok(Check::warn(
         NAME,
-        format!("the source's database has settings that are not carried: {}", some(&settings)),
-        "set those that the application needs on the target: ALTER DATABASE … SET …, a role's with ALTER ROLE … IN DATABASE … SET …",
+        format!("{count} of the source's database and of its roles there are not carried"),
+        format!("on the target, those that the application needs: {}", settings.join("; ")),
     ))
 }
 

@@ -6,7 +6,7 @@ use super::{TargetState, names, some};
 use crate::catalog::{Catalog, user_schema};
 use crate::connect::Session;
 use crate::error::Result;
-use crate::journal;
+use crate::{journal, sql};
 
 /// The target is empty, or holds this run's own work, or is to be emptied.
 pub(super) async fn empty(session: &Session, database: &str, state: &TargetState<'_>) -> Result<Check> {
@@ -124,4 +124,29 @@ pub(super) async fn extensions(session: &Session, catalog: &Catalog) -> Result<C
         format!("the target does not offer {}", some(&missing)),
         "install the packages on the target's server, or drop the extensions on the source if nothing uses them",
     ))
+}
+
+/// Those of the source's extensions that only a superuser may install, where the role is none: told before, since providers have ways of
+/// their own to allow it to others.
+pub(super) async fn extensions_of_superusers(session: &Session, catalog: &Catalog) -> Result<Option<Check>> {
+    // Whether others may was asked of each since 13 (`trusted`). Amazon's and others' leading roles install what they offer.
+    let statement = "SELECT a.name::text FROM pg_available_extensions a
+                     JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version
+                     WHERE a.installed_version IS NULL AND v.superuser AND coalesce(to_jsonb(v) ->> 'trusted', 'false') = 'false'
+                       AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = current_user AND r.rolsuper)
+                       AND NOT EXISTS (SELECT FROM pg_roles r
+                                       WHERE r.rolname IN ('rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin')
+                                         AND pg_has_role(r.oid, 'MEMBER'))";
+    let refused = names(session, "look who may install the extensions", statement).await?;
+    let refused: Vec<String> = catalog.extensions.iter().filter(|name| refused.contains(name)).cloned().collect();
+    if refused.is_empty() {
+        return Ok(None);
+    }
+    let statements: Vec<String> =
+        refused.iter().map(|name| format!("CREATE EXTENSION {}", sql::identifier(name))).collect();
+    Ok(Some(Check::warn(
+        "extensions of superusers",
+        format!("the role is no superuser, and only a superuser may install {}", some(&refused)),
+        format!("on the target, as a superuser, unless the provider allows it to this role: {}", statements.join("; ")),
+    )))
 }

@@ -42,9 +42,52 @@ pub(super) fn entry(line: &str) -> Option<(u32, u32, &str)> {
     Some((class.parse().ok()?, oid.parse().ok()?, description))
 }
 
+/// What pg_restore calls an entry in its messages, `211; 1259 16501 VIEW slow owner`, as `VIEW app.slow owner`: it leaves out the schema,
+/// which stands in the table of contents between the words for the kind and the name.
+pub(super) fn with_schema(contents: &str, called: &str) -> String {
+    /// Kinds whose names begin with the kind of what they are about.
+    const ABOUT: [&str; 4] = ["ACL", "COMMENT", "DEFAULT ACL", "SECURITY LABEL"];
+    let Some((class, oid, short)) = entry(called) else { return called.into() };
+    let number = &called[..=called.find(';').unwrap_or(0)];
+    let line = contents.lines().find(|line| line.starts_with(number)).and_then(entry);
+    let Some((_, _, full)) = line.filter(|(of_line, its_oid, _)| (*of_line, *its_oid) == (class, oid)) else {
+        return short.into();
+    };
+    let schema = short.match_indices(' ').find_map(|(end, _)| {
+        let (kind, name) = short.split_at(end);
+        Some((kind, full.strip_prefix(kind)?.strip_suffix(name)?.strip_prefix(' ')?, name.trim_start()))
+    });
+    match schema {
+        Some((kind, schema, name)) if schema != "-" && !ABOUT.contains(&kind) => format!("{kind} {schema}.{name}"),
+        _ => short.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_are_called_by_their_full_names() {
+        let contents = "; Archive\n\
+            5; 2615 2200 SCHEMA - public postgres\n\
+            21; 1259 16385 TABLE a a a\n\
+            211; 1259 16386 VIEW my app my view postgres\n\
+            212; 2606 16401 FK CONSTRAINT app users users_fk \n\
+            213; 0 0 COMMENT app TABLE users postgres\n";
+        for (called, full) in [
+            ("5; 2615 2200 SCHEMA public postgres", "SCHEMA public postgres"),
+            ("21; 1259 16385 TABLE a a", "TABLE a.a a"),
+            ("211; 1259 16386 VIEW my view postgres", "VIEW my app.my view postgres"),
+            ("212; 2606 16401 FK CONSTRAINT users users_fk ", "FK CONSTRAINT app.users users_fk "),
+            ("213; 0 0 COMMENT TABLE users postgres", "COMMENT TABLE users postgres"),
+            ("214; 1259 16390 VIEW unknown postgres", "VIEW unknown postgres"),
+            ("21; 1259 9 TABLE a a", "TABLE a a"),
+            ("what is this", "what is this"),
+        ] {
+            assert_eq!(with_schema(contents, called), full);
+        }
+    }
 
     #[test]
     fn our_own_entries_and_what_is_described_are_taken_off() {

@@ -2,12 +2,14 @@
 //!
 //! Commands are never shown: a definition may hold a password (user mappings).
 
+use super::contents;
+use crate::catalog::RelationName;
 use crate::error::Error;
 
 /// An entry that pg_restore could not restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
-    /// The entry of the dump, for example `TRIGGER users audit`; `the schema` where none is named.
+    /// The entry of the dump, for example `TRIGGER public.users audit`; `the schema` where none is named.
     pub entry: String,
     /// What the server said.
     pub message: String,
@@ -15,8 +17,9 @@ pub struct Complaint {
 
 impl Complaint {
     /// Whether it says that rows violate this foreign key of that table.
-    pub(crate) fn is_of_violated_key(&self, table: &str, key: &str) -> bool {
-        self.entry == format!("FK CONSTRAINT {table} {key}") && self.message.contains("violates foreign key constraint")
+    pub(crate) fn is_of_violated_key(&self, table: &RelationName, key: &str) -> bool {
+        self.entry == format!("FK CONSTRAINT {}.{} {key}", table.schema, table.name)
+            && self.message.contains("violates foreign key constraint")
     }
 
     /// Whether it says that another session was quicker to take a name, perhaps for something else.
@@ -64,15 +67,15 @@ pub struct Complaints {
     pub harmless: Vec<Complaint>,
 }
 
-/// Judges what pg_restore said; `again` where the same section may have been restored before.
-pub(super) fn judge(stderr: &str, again: bool) -> Complaints {
+/// Judges what pg_restore said of the dump with these `contents`; `again` where the same section may have been restored before.
+pub(super) fn judge(stderr: &str, contents: &str, again: bool) -> Complaints {
     let mut entry = String::from("the schema");
     let mut complaints = Vec::new();
     for line in stderr.lines() {
         if let Some(toc) = line.strip_prefix("pg_restore: from TOC entry ") {
-            let described = toc.splitn(4, ' ').nth(3).unwrap_or(toc);
+            let described = contents::with_schema(contents, toc);
             // The last word is the owner, which may be empty.
-            entry = described.rsplit_once(' ').map_or(described, |(object, _)| object).into();
+            entry = described.rsplit_once(' ').map_or(described.as_str(), |(object, _)| object).into();
         } else if let Some(error) = line.strip_prefix("pg_restore: error: ") {
             let message = error.strip_prefix("could not execute query: ").unwrap_or(error);
             complaints.push(Complaint { entry: entry.clone(), message: message.replace("ERROR:  ", "") });
@@ -117,27 +120,32 @@ pg_restore: from TOC entry 210; 1417 16500 USER MAPPING - USER MAPPING app SERVE
 pg_restore: error: could not execute query: ERROR:  role \"app\" does not exist
 Command was: CREATE USER MAPPING FOR app SERVER s OPTIONS (password 'hunter2');
 
-pg_restore: from TOC entry 211; 1259 16501 TABLE public t postgres
+pg_restore: from TOC entry 211; 1259 16501 TABLE t postgres
 pg_restore: error: could not execute query: ERROR:  relation \"t\" already exists
 Command was: CREATE TABLE public.t ();
 
 pg_restore: warning: errors ignored on restore: 3
 ";
 
+    const CONTENTS: &str = ";\n5; 2615 2200 SCHEMA - public postgres\n211; 1259 16501 TABLE public t postgres\n";
+
     #[test]
     fn harmless_messages_are_told_from_others() {
-        let Complaints { standing, harmless } = judge(STDERR, true);
+        let Complaints { standing, harmless } = judge(STDERR, CONTENTS, true);
         assert_eq!(standing.len(), 1);
         assert_eq!(standing[0].entry, "USER MAPPING - USER MAPPING app SERVER s");
         assert_eq!(standing[0].message, "role \"app\" does not exist");
-        assert_eq!(harmless.len(), 2);
-        assert_eq!(judge(STDERR, false).standing.len(), 2);
+        assert_eq!(
+            harmless.iter().map(|one| one.entry.as_str()).collect::<Vec<_>>(),
+            ["SCHEMA public", "TABLE public.t"]
+        );
+        assert_eq!(judge(STDERR, CONTENTS, false).standing.len(), 2);
         assert!(!is_fatal(STDERR));
     }
 
     #[test]
     fn commands_are_never_shown() {
-        assert!(!format!("{:?}", judge(STDERR, false)).contains("hunter2"));
+        assert!(!format!("{:?}", judge(STDERR, CONTENTS, false)).contains("hunter2"));
     }
 
     #[test]

@@ -185,7 +185,7 @@ impl Schema {
         ]);
         arguments.extend(self.rights.arguments());
         let outcome = self.tools.run("pg_restore", &arguments, &without_waiting(target), stop).await?;
-        let complaints = messages::judge(&outcome.stderr, again);
+        let complaints = messages::judge(&outcome.stderr, &self.contents, again);
         for complaint in &complaints.harmless {
             tracing::debug!(entry = complaint.entry, said = complaint.message, "a harmless message of pg_restore");
         }

@@ -140,6 +140,45 @@ async fn what_cannot_be_carried_as_it_is_is_told_before() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_the_database_itself_is_told_with_the_statements() {
+    // GIVEN a database with settings of its own, one of them a secret of the application, and a comment
+    let pair = Pair::filled(
+        15,
+        17,
+        r#"CREATE TABLE t (id integer); CREATE EXTENSION dblink;
+           DO $$ DECLARE d text := quote_ident(current_database()); BEGIN
+               EXECUTE 'ALTER DATABASE ' || d || ' SET work_mem TO ''9MB''';
+               EXECUTE 'ALTER DATABASE ' || d || ' SET search_path TO "Odd one", public';
+               EXECUTE 'ALTER DATABASE ' || d || ' SET "app.jwt_secret" TO ''hush-hush''';
+               EXECUTE 'ALTER ROLE postgres IN DATABASE ' || d || ' SET statement_timeout TO ''3min''';
+               EXECUTE 'COMMENT ON DATABASE ' || d || ' IS ''of the team''''s''';
+           END $$"#,
+    )
+    .await;
+    let (role, database) = (format!("plain_{}", pair.target.name), &pair.target.name);
+    let create = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT CREATE ON DATABASE {database} TO {role}; GRANT CREATE ON SCHEMA public TO {role}"
+    );
+    pair.target.execute(&create).await;
+
+    // WHEN it is looked at, THEN all statements are there that bring them over, but not the secret
+    let program = pair.program_between(&pair.source.url(), &pair.target.url_as(&role, "x"));
+    let outcome = program.env("LOG_FORMAT", "text").arg("--dry-run").run().await;
+    outcome.assert_code(0).assert_without(&["hush"]);
+    for said in [
+        format!("ALTER DATABASE {database} SET work_mem TO '9MB'"),
+        format!("ALTER DATABASE {database} SET search_path TO \"Odd one\", public"),
+        format!("ALTER DATABASE {database} SET \"app.jwt_secret\" TO …"),
+        format!("ALTER ROLE postgres IN DATABASE {database} SET statement_timeout TO '3min'"),
+        format!("COMMENT ON DATABASE \"{database}\" IS 'of the team''s'"),
+        // AND extensions that this role cannot install, nor the migration with it
+        "only a superuser may install dblink".into(),
+    ] {
+        assert!(outcome.stdout.contains(&said), "{said}: {outcome}");
+    }
+}
+
+#[tokio::test]
 async fn options_that_servers_set_for_themselves_are_nobodys() {
     // GIVEN columns with options that somebody has set, and majors whose servers may add one of their own
     for (source, target) in [(17, 18), (15, 17), (17, 17)] {

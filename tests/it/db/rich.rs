@@ -69,7 +69,7 @@ async fn what_the_target_refuses_is_named_and_the_rest_arrives() {
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     let findings = report["findings"].as_array().unwrap();
     let named: Vec<&str> = findings.iter().map(|finding| finding["item"].as_str().unwrap()).collect();
-    assert_eq!(named, ["OPERATOR #%#", "operator public.#%#(bigint,NONE)"], "{outcome}");
+    assert_eq!(named, ["OPERATOR public.#%#", "operator public.#%#(bigint,NONE)"], "{outcome}");
     assert!(outcome.stderr.contains("feed"), "the subscription that stays behind is not named: {outcome}");
 
     // AND the rows are there
