@@ -1,10 +1,10 @@
 //! Whether somebody still writes to the source: who is connected when a run begins, and which tables changed while it ran.
 //!
-//! What is written after the snapshot is not in the target, and nobody would notice until it is missed. The counters of
-//! `pg_stat_all_tables` need no right and no scan, but servers update them up to seconds late: they say where to look, and
-//! reading the table again says what is so. Called by `run`.
+//! What is written after the snapshot is not in the target, and nobody would notice until it is missed. Where the position of the
+//! write-ahead log is the same, nothing was written at all. The counters of `pg_stat_all_tables` need no right and no scan, but
+//! servers update them up to seconds late: they say where to look, and reading the table again says what is so. Called by `run`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::digest::RowDigest;
 use common::finding::{Finding, FindingKind};
@@ -22,10 +22,19 @@ use crate::verify;
 
 /// As much of the source is read again at most to see whether it changed: seconds, while a service is down.
 const READ_AGAIN_BYTES_MAX: u64 = 512 << 20;
+/// The aspect of findings about them.
+const ASPECT: &str = "late writes";
+/// What follows from all of them.
+const NOT_THERE: &str = "what came after the snapshot is not in the target";
 
-/// Rows inserted, updated and deleted in each table since its counters began.
+/// What a server says of the writes to it so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WriteCounts(BTreeMap<RelationName, [i64; 3]>);
+pub struct WriteCounts {
+    /// Rows inserted, updated and deleted in each table since its counters began.
+    tables: BTreeMap<RelationName, [i64; 3]>,
+    /// How far the whole server's write-ahead log is; `None` where it does not say.
+    wal: Option<String>,
+}
 
 impl WriteCounts {
     /// Asks the source, in a session of its own: within a transaction the answer would not change any more.
@@ -41,12 +50,37 @@ impl WriteCounts {
         let count = |row: &tokio_postgres::Row| {
             (RelationName { schema: row.get(0), name: row.get(1) }, [row.get(2), row.get(3), row.get(4)])
         };
-        Ok(Self(rows.iter().map(count).collect()))
+        let tables = rows.iter().map(count).collect();
+        // Not every server tells; last, so that it covers what was read before.
+        let statement = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text";
+        let wal = session.value("read how far the source's WAL is", statement, &[]).await.ok();
+        Ok(Self { tables, wal })
+    }
+
+    /// Whether nothing at all was written on the source's server from `self` to `later`.
+    pub fn stood_still(&self, later: &Self) -> bool {
+        self.wal.is_some() && self.wal == later.wal
+    }
+
+    /// What can be said where nothing was found that changed.
+    pub fn check(&self, later: &Self) -> Check {
+        let detail = match (&self.wal, &later.wal) {
+            (Some(before), Some(after)) if before == after => {
+                format!(
+                    "nothing was written on its whole server since before the snapshot: its WAL is at {after} as it was"
+                )
+            }
+            (Some(before), Some(after)) => format!(
+                "no table of it was written to, by the server's counters; the whole server's WAL went from {before} to {after}"
+            ),
+            _ => "no table of it was written to, by the server's counters".into(),
+        };
+        Check::pass("the source since the snapshot", detail)
     }
 
     /// Those of all who hold rows of `table`.
     fn of(&self, table: &Table) -> [i64; 3] {
-        let counts = table.holders().iter().filter_map(|holder| self.0.get(&holder.name));
+        let counts = table.holders().iter().filter_map(|holder| self.tables.get(&holder.name));
         counts.fold([0; 3], |sum, counts| std::array::from_fn(|kind| sum[kind] + counts[kind]))
     }
 
@@ -59,6 +93,21 @@ impl WriteCounts {
         let mut changed: Vec<(&TablePlan, Change)> = plan.tables.iter().filter_map(change).collect();
         changed.sort_by_key(|(table, _)| table.table.bytes);
         changed
+    }
+
+    /// One finding for each table that came between `self` and `later` and that `plan` does not have.
+    pub fn new_tables(&self, later: &Self, plan: &Plan) -> Vec<Finding> {
+        let holders = plan.tables.iter().flat_map(|table| table.table.holders()).map(|table| &table.name);
+        let planned: BTreeSet<&RelationName> =
+            holders.chain(plan.left_out.iter().map(|left_out| &left_out.name)).collect();
+        let is_new = |name: &&RelationName| {
+            !self.tables.contains_key(name) && !planned.contains(name) && !plan.planted.has_schema(&name.schema)
+        };
+        let note = |name| {
+            let detail = format!("was made on the source since the snapshot; {NOT_THERE}");
+            Finding::new(FindingKind::Note, format!("table {name}"), ASPECT, detail)
+        };
+        later.tables.keys().filter(is_new).map(note).collect()
     }
 }
 
@@ -115,9 +164,8 @@ impl Change {
             Some(_) => "has changed on the source since the snapshot".into(),
             None => format!("was written to on the source since just before the snapshot ({rows})"),
         };
-        let detail =
-            format!("{what}; what came after the snapshot is not in the target: stop the writers, then --repair");
-        Finding::new(FindingKind::Note, format!("table {name}"), "late writes", detail)
+        let detail = format!("{what}; {NOT_THERE}: stop the writers, then --repair");
+        Finding::new(FindingKind::Note, format!("table {name}"), ASPECT, detail)
     }
 }
 
@@ -143,6 +191,15 @@ pub async fn connected(session: &Session) -> Result<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_log_that_did_not_move_proves_that_nothing_was_written() {
+        let at = |wal: Option<&str>| WriteCounts { wal: wal.map(Into::into), ..WriteCounts::default() };
+        assert!(at(Some("0/16B3748")).stood_still(&at(Some("0/16B3748"))));
+        assert!(!at(Some("0/16B3748")).stood_still(&at(Some("0/16B3780"))));
+        assert!(!at(None).stood_still(&at(None)));
+        assert!(at(Some("0/1")).check(&at(Some("0/2"))).detail.contains("from 0/1 to 0/2"));
+    }
 
     #[test]
     fn a_change_is_told_by_what_was_done() {

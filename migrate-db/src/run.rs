@@ -71,20 +71,27 @@ pub async fn run(config: &Config, stop: &CancellationToken, state: &mut State) -
 async fn look_for_late_writers(
     config: &Config,
     stop: &CancellationToken,
-    state: &State,
+    state: &mut State,
     plan: &Plan,
     before: &WriteCounts,
 ) -> Result<()> {
     let Some(source) = &state.way.source else { return Ok(()) };
     let later = WriteCounts::read(source).await?;
-    let changed = before.changed(&later, plan);
-    if changed.is_empty() {
-        return Ok(());
+    let mut findings = Vec::new();
+    if !before.stood_still(&later) {
+        findings = before.new_tables(&later, plan);
+        let changed = before.changed(&later, plan);
+        if !changed.is_empty() {
+            state.progress.begin_phase("look for late writers", None, None);
+            let snapshot = Snapshot::take(source, Side::Source).await?;
+            let now = context(config, stop, state, plan, &snapshot);
+            findings.extend(late_writers::findings(changed, &state.records(), &now).await?);
+        }
     }
-    state.progress.begin_phase("look for late writers", None, None);
-    let snapshot = Snapshot::take(source, Side::Source).await?;
-    let now = context(config, stop, state, plan, &snapshot);
-    for finding in late_writers::findings(changed, &state.records(), &now).await? {
+    if findings.is_empty() {
+        state.checks.push(before.check(&later));
+    }
+    for finding in findings {
         tracing::warn!("{} {}", finding.item, finding.detail);
         state.recorder.finding(finding);
     }

@@ -89,3 +89,24 @@ async fn a_table_that_could_not_be_copied_is_not_spoken_of_again() {
     assert!(outcome.stderr.contains("pg_is_in_backup() does not exist"), "{outcome}");
     assert!(!outcome.stderr.contains("since just before the snapshot"), "{outcome}");
 }
+
+#[tokio::test]
+async fn a_table_that_is_made_meanwhile_is_spoken_of() {
+    // GIVEN a run in the middle of a table
+    let pair = Pair::filled(17, 17, SCHEMA).await;
+    let proxy = FaultProxy::start(([127, 0, 0, 1], pair.source.engine.port).into()).unwrap();
+    proxy.stall_after(5_000_000);
+    let program = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url());
+    let running = program.env("LOG_FORMAT", "text").spawn().await;
+    eventually("the source sends", async || proxy.forwarded_bytes() >= 5_000_000).await;
+
+    // WHEN another is made
+    pair.source.execute("CREATE TABLE late (id integer)").await;
+    proxy.forward();
+    let outcome = running.wait().await;
+
+    // THEN it is said, and nothing of the others
+    outcome.assert_code(0);
+    assert!(outcome.stderr.contains("table public.late was made on the source since the snapshot"), "{outcome}");
+    assert!(!outcome.stderr.contains("public.quiet"), "{outcome}");
+}
