@@ -1,12 +1,13 @@
 //! Whether somebody still writes to the source: who is connected when a run begins, and which tables changed while it ran.
 //!
 //! What is written after the snapshot is not in the target, and nobody would notice until it is missed. Where the position of the
-//! write-ahead log is the same, nothing was written at all. The counters of `pg_stat_all_tables` need no right and no scan, but
+//! write-ahead log is the same, nothing was written at all, by anybody. The counters of `pg_stat_all_tables` need no right and no scan, but
 //! servers update them up to seconds late: they say where to look, and reading the table again says what is so. Called by `run`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::digest::RowDigest;
+use common::error::{Class, OperatorError as _};
 use common::finding::{Finding, FindingKind};
 use common::report::Check;
 use common::units;
@@ -15,7 +16,7 @@ use crate::catalog::{RelationName, Table, user_schema};
 use crate::connect::Session;
 use crate::context::Context;
 use crate::endpoint::Endpoint;
-use crate::error::{Result, Side};
+use crate::error::{Error, Result, Side};
 use crate::plan::{Plan, TablePlan};
 use crate::record::TableRecord;
 use crate::verify;
@@ -34,6 +35,8 @@ pub struct WriteCounts {
     tables: BTreeMap<RelationName, [i64; 3]>,
     /// How far the whole server's write-ahead log is; `None` where it does not say.
     wal: Option<String>,
+    /// It only repeats what another server writes, and counts nothing of that.
+    is_standby: bool,
 }
 
 impl WriteCounts {
@@ -51,31 +54,44 @@ impl WriteCounts {
             (RelationName { schema: row.get(0), name: row.get(1) }, [row.get(2), row.get(3), row.get(4)])
         };
         let tables = rows.iter().map(count).collect();
-        // Not every server tells; last, so that it covers what was read before.
+        let standby = "SELECT pg_is_in_recovery()";
+        let is_standby = session.value("look whether the source is a standby", standby, &[]).await?;
+        // Last, so that it covers what was read before.
         let statement = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text";
-        let wal = session.value("read how far the source's WAL is", statement, &[]).await.ok();
-        Ok(Self { tables, wal })
+        let wal = match session.value("read how far the source's WAL is", statement, &[]).await {
+            Ok(wal) => wal,
+            Err(error) => {
+                tracing::debug!(%error, "the source does not say how far its WAL is");
+                None
+            }
+        };
+        Ok(Self { tables, wal, is_standby })
     }
 
-    /// Whether nothing at all was written on the source's server from `self` to `later`.
-    pub fn stood_still(&self, later: &Self) -> bool {
-        self.wal.is_some() && self.wal == later.wal
-    }
-
-    /// What can be said where nothing was found that changed.
-    pub fn check(&self, later: &Self) -> Check {
+    /// What can be said where nothing was found that is missing, though `written_count` tables were written to between `self` and
+    /// `later`.
+    pub fn check(&self, later: &Self, written_count: usize) -> Check {
+        const NAME: &str = "the source since the snapshot";
+        if later.is_standby {
+            let detail = "it is a standby, which does not count what is written on its primary";
+            return Check::warn(NAME, detail, "for the final run stop whoever writes to the primary");
+        }
         let detail = match (&self.wal, &later.wal) {
+            _ if written_count > 0 => {
+                let tables = units::counted(written_count as u64, "table");
+                format!("{tables} written to, by the server's counters; what was copied is what they hold")
+            }
             (Some(before), Some(after)) if before == after => {
+                format!("nothing was written on its whole server: its WAL is at {after}, as before the snapshot")
+            }
+            (Some(before), Some(after)) => {
                 format!(
-                    "nothing was written on its whole server since before the snapshot: its WAL is at {after} as it was"
+                    "no table written to, by the server's counters; the WAL of the whole server went from {before} to {after}"
                 )
             }
-            (Some(before), Some(after)) => format!(
-                "no table of it was written to, by the server's counters; the whole server's WAL went from {before} to {after}"
-            ),
-            _ => "no table of it was written to, by the server's counters".into(),
+            _ => "no table written to, by the server's counters".into(),
         };
-        Check::pass("the source since the snapshot", detail)
+        Check::pass(NAME, detail)
     }
 
     /// Those of all who hold rows of `table`.
@@ -104,7 +120,9 @@ impl WriteCounts {
             !self.tables.contains_key(name) && !planned.contains(name) && !plan.planted.has_schema(&name.schema)
         };
         let note = |name| {
-            let detail = format!("was made on the source since the snapshot; {NOT_THERE}");
+            let detail = format!(
+                "was made on the source since the snapshot; {NOT_THERE}: copy it by hand, or migrate again with --clean"
+            );
             Finding::new(FindingKind::Note, format!("table {name}"), ASPECT, detail)
         };
         later.tables.keys().filter(is_new).map(note).collect()
@@ -133,9 +151,14 @@ pub async fn findings(
             continue;
         };
         room = left;
-        let found = verify::digest_whole_source(now, table).await?;
-        if found != copied {
-            findings.push(change.finding(&table.table.name, Some((copied, found))));
+        match verify::digest_whole_source(now, table).await {
+            Ok(found) if found == copied => {}
+            Ok(found) => findings.push(change.finding(&table.table.name, Some((copied, found)))),
+            Err(error @ Error::Statement { .. }) if error.class() == Class::Permanent => {
+                let detail = format!("was removed, renamed or altered on the source since the snapshot; {NOT_THERE}");
+                findings.push(Finding::new(FindingKind::Note, format!("table {}", table.table.name), ASPECT, detail));
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(findings)
@@ -195,10 +218,14 @@ mod tests {
     #[test]
     fn only_a_log_that_did_not_move_proves_that_nothing_was_written() {
         let at = |wal: Option<&str>| WriteCounts { wal: wal.map(Into::into), ..WriteCounts::default() };
-        assert!(at(Some("0/16B3748")).stood_still(&at(Some("0/16B3748"))));
-        assert!(!at(Some("0/16B3748")).stood_still(&at(Some("0/16B3780"))));
-        assert!(!at(None).stood_still(&at(None)));
-        assert!(at(Some("0/1")).check(&at(Some("0/2"))).detail.contains("from 0/1 to 0/2"));
+        let said = |before, after, written| at(before).check(&at(after), written).detail;
+        assert!(said(Some("0/16"), Some("0/16"), 0).contains("nothing was written on its whole server"));
+        assert!(said(Some("0/16"), Some("0/17"), 0).contains("from 0/16 to 0/17"));
+        for other in [said(Some("0/16"), Some("0/16"), 1), said(None, None, 0)] {
+            assert!(!other.contains("nothing was written"), "{other}");
+        }
+        let standby = WriteCounts { is_standby: true, ..at(Some("0/16")) };
+        assert_eq!(standby.check(&standby, 0).outcome, common::report::CheckOutcome::Warn);
     }
 
     #[test]

@@ -77,19 +77,17 @@ async fn look_for_late_writers(
 ) -> Result<()> {
     let Some(source) = &state.way.source else { return Ok(()) };
     let later = WriteCounts::read(source).await?;
-    let mut findings = Vec::new();
-    if !before.stood_still(&later) {
-        findings = before.new_tables(&later, plan);
-        let changed = before.changed(&later, plan);
-        if !changed.is_empty() {
-            state.progress.begin_phase("look for late writers", None, None);
-            let snapshot = Snapshot::take(source, Side::Source).await?;
-            let now = context(config, stop, state, plan, &snapshot);
-            findings.extend(late_writers::findings(changed, &state.records(), &now).await?);
-        }
+    let mut findings = before.new_tables(&later, plan);
+    let changed = before.changed(&later, plan);
+    let written_count = changed.len();
+    if !changed.is_empty() {
+        state.progress.begin_phase("look for late writers", None, None);
+        let snapshot = Snapshot::take(source, Side::Source).await?;
+        let now = context(config, stop, state, plan, &snapshot);
+        findings.extend(late_writers::findings(changed, &state.records(), &now).await?);
     }
     if findings.is_empty() {
-        state.checks.push(before.check(&later));
+        state.checks.push(before.check(&later, written_count));
     }
     for finding in findings {
         tracing::warn!("{} {}", finding.item, finding.detail);

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::{journal, sql};
 
 /// How our comments begin; others are nobody's business of ours.
-const PREFIX: &str = "migrate-db: run ";
+pub(crate) const PREFIX: &str = "migrate-db: run ";
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +28,6 @@ pub struct Sealer {
     pub session: Session,
     /// What to write.
     pub seal: Seal,
-}
-
-/// Whether a comment is one of ours.
-pub(crate) fn is_seal(comment: &str) -> bool {
-    Seal::parse(comment).is_some()
 }
 
 impl Seal {

@@ -12,8 +12,8 @@ use crate::error::Result;
 const SHOWN_MAX: usize = 160;
 /// At most so many names stand in one finding.
 const NAMED_MAX: usize = 10;
-/// Aspects whose text is never shown: it can be long, and function bodies and options are known to hold secrets.
-const HIDDEN: [&str; 3] = ["body", "text", "foreign options"];
+/// Aspects whose text is never shown: it can be long, and function bodies, their settings and options are known to hold secrets.
+const HIDDEN: [&str; 5] = ["body", "parsed body", "text", "settings", "foreign options"];
 
 /// One note for all objects whose queries could not be compared; nothing where there is none.
 pub(super) fn not_compared(mut labels: Vec<String>, source_major: i32, target_major: i32) -> Option<Finding> {

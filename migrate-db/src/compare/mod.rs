@@ -183,9 +183,10 @@ impl Comparison {
         } else if of_policy {
             self.findings.push(differs(object, aspect, Some(on_source), Some(on_target)));
         } else {
-            let detail = match is_known {
-                true => "is another query on the target than on the source",
-                false => "is not the same on both sides",
+            let detail = if is_known {
+                "is another query on the target than on the source"
+            } else {
+                "is not the same on both sides"
             };
             self.findings.push(Finding::new(FindingKind::Differs, object.label(), aspect, detail));
         }

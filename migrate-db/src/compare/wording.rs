@@ -28,7 +28,7 @@ impl Wording {
     pub(super) fn is_of(object: &Object, aspect: &str) -> bool {
         match object.kind.as_str() {
             "view" | "materialised view" | "rule" => aspect == "definition",
-            "policy" => true,
+            "policy" => matches!(aspect, "using" | "with check"),
             _ => aspect == "parsed body",
         }
     }
@@ -36,7 +36,7 @@ impl Wording {
     /// The source's text in the target's words; `None` where the target cannot read it, or makes nothing: without the right to have
     /// temporary objects, or on a replica.
     ///
-    /// In a transaction that is rolled back. Nobody waits for it: what it makes is temporary.
+    /// In a transaction that is rolled back: what it makes is temporary, and what it reads it locks against changes only.
     pub(super) async fn in_the_targets_words(&self, target: &Session) -> Result<Option<String>> {
         let action = format!("read the {} of the {}", self.aspect, self.object.label());
         target.execute(&action, "BEGIN").await?;
@@ -71,7 +71,10 @@ impl Wording {
                 run(alike).await?;
                 let print = "SELECT format('%I.%I', $1::text, $2::text)";
                 let own: String = target.value(action, print, &[schema, name]).await?;
-                run(text.replacen(&format!(" TO {own}"), &format!(" TO pg_temp.{relation}"), 1)).await?;
+                let Some(create) = renamed(text, &format!(" TO {own}"), &format!(" TO pg_temp.{relation}")) else {
+                    return Ok(None);
+                };
+                run(create).await?;
                 let print = r"SELECT regexp_replace(pg_get_ruledef(oid), ' TO pg_temp(_[0-9]+)?\.', format(' TO %I.', $2::text))
                               FROM pg_rewrite WHERE ev_class = $1::text::regclass";
                 target.value(action, print, &[&format!("pg_temp.{relation}"), schema]).await.map(Some)
@@ -82,22 +85,29 @@ impl Wording {
                 target.value(action, print, &[]).await.map(Some)
             }
             _ => {
-                // As the target has it, but for its name and its body.
+                // As the target has it, but for its schema and its body, which may call parameters by the function's name.
                 let find = format!(
-                    "SELECT pg_get_functiondef(p.oid), format('%I.%I(', n.nspname, p.proname)
+                    "SELECT pg_get_functiondef(p.oid), format('%I.%I(', n.nspname, p.proname), format('pg_temp.%I(', p.proname),
+                            p.proname::text
                      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {} = $1",
                     functions::name()
                 );
                 let found = target.query(action, &find, &[&self.object.name]).await?;
                 let Some(row) = found.first() else { return Ok(None) };
                 let (whole, own): (String, String) = (row.get(0), row.get(1));
-                let Some(head) = whole.trim_end().strip_suffix(self.on_target.trim_end()) else { return Ok(None) };
-                let head = head.replacen(&own, "pg_temp.migrate_db_function(", 1);
+                let (temporary, name): (String, String) = (row.get(2), row.get(3));
+                let head = whole.trim_end().strip_suffix(self.on_target.trim_end());
+                let Some(head) = head.and_then(|head| renamed(head, &own, &temporary)) else { return Ok(None) };
                 run(format!("{head}{}", self.on_source)).await?;
                 let print = "SELECT pg_get_function_sqlbody(oid) FROM pg_proc
-                             WHERE pronamespace = pg_my_temp_schema() AND proname = 'migrate_db_function'";
-                target.value(action, print, &[]).await
+                             WHERE pronamespace = pg_my_temp_schema() AND proname = $1";
+                target.value(action, print, &[&name]).await
             }
         }
     }
+}
+
+/// `text` with another name where the first `name` stands; `None` where it does not: it must not run under its own.
+fn renamed(text: &str, name: &str, other: &str) -> Option<String> {
+    text.contains(name).then(|| text.replacen(name, other, 1))
 }

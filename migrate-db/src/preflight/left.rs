@@ -34,16 +34,21 @@ pub(super) async fn own_schema(session: &Session) -> Result<Option<Check>> {
 }
 
 /// What is said of the database itself is not part of a dump. On the target this program says something there, too, for its next run.
+/// The comment itself is not fetched: it may be in the encoding of another database.
 pub(super) async fn comment(session: &Session, database: &str) -> Result<Option<Check>> {
-    let statement = "SELECT quote_literal(text) FROM (SELECT shobj_description(oid, 'pg_database') FROM pg_database
-                                                       WHERE datname = current_database()) AS d (text) WHERE text IS NOT NULL";
-    let comments = names(session, "read the database's comment", statement).await?;
-    Ok(comments.first().filter(|comment| !seal::is_seal(comment.trim_matches('\''))).map(|comment| {
+    let read = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()";
+    let statement = format!(
+        "SELECT 'comment' FROM pg_database WHERE datname = current_database()
+         AND shobj_description(oid, 'pg_database') NOT LIKE {}",
+        sql::literal(&format!("{}%", seal::PREFIX))
+    );
+    let comments = names(session, "look for the database's comment", &statement).await?;
+    Ok(comments.first().map(|_| {
         Check::warn(
             "comment on the database",
             "not carried: a finished migration is marked there",
             format!(
-                "when the migration is signed off, if anybody reads it: COMMENT ON DATABASE {} IS {comment}",
+                "when the migration is signed off, if anybody reads it: COMMENT ON DATABASE {} IS …, which on the source is {read}",
                 sql::identifier(database)
             ),
         )

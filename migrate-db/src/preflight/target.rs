@@ -142,11 +142,15 @@ pub(super) async fn extensions_of_superusers(session: &Session, catalog: &Catalo
     if refused.is_empty() {
         return Ok(None);
     }
-    let statements: Vec<String> =
-        refused.iter().map(|name| format!("CREATE EXTENSION {}", sql::identifier(name))).collect();
+    let statement = |name: &String| format!("CREATE EXTENSION {} CASCADE", sql::identifier(name));
+    let statements: Vec<String> = refused.iter().map(statement).collect();
     Ok(Some(Check::warn(
         "extensions of superusers",
         format!("the role is no superuser, and only a superuser may install {}", some(&refused)),
-        format!("on the target, as a superuser, unless the provider allows it to this role: {}", statements.join("; ")),
+        format!(
+            "unless the provider allows it to this role, migrate as a superuser, or have one install them on the target first, in the \
+             schemas where the source has them: {}",
+            statements.join("; ")
+        ),
     )))
 }

@@ -110,3 +110,27 @@ async fn a_table_that_is_made_meanwhile_is_spoken_of() {
     assert!(outcome.stderr.contains("table public.late was made on the source since the snapshot"), "{outcome}");
     assert!(!outcome.stderr.contains("public.quiet"), "{outcome}");
 }
+
+#[tokio::test]
+async fn how_far_the_sources_log_went_is_in_the_report() {
+    for (source, target) in [(13, 15), (18, 18)] {
+        // GIVEN a source to which nobody writes
+        let pair = Pair::filled(source, target, "CREATE TABLE quiet (id integer); INSERT INTO quiet VALUES (1)").await;
+        let counted = "SELECT (pg_stat_get_tuples_inserted('quiet'::regclass) >= 1)::text";
+        eventually("the server counts", async || pair.source.text(counted).await.as_deref() == Some("true")).await;
+
+        // WHEN it is migrated, and looked at again
+        pair.migrate().await;
+        let place = tempfile::tempdir().unwrap();
+        let program = pair.program().arg("--verify").env("REPORT", place.path().display().to_string());
+        pair.assert_equal(&program.run().await);
+
+        // THEN the report says how far the log is, whether or not somebody wrote to another database of that server
+        let report = std::fs::read_to_string(place.path().join("report.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let checks = report["preflight"].as_array().expect("checks");
+        let check = checks.iter().find(|check| check["name"] == "the source since the snapshot").expect("the check");
+        let detail = check["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("WAL is at ") || detail.contains("WAL of the whole server went from "), "{detail}");
+    }
+}

@@ -170,7 +170,7 @@ async fn what_is_said_of_the_database_itself_is_told_with_the_statements() {
         format!("ALTER DATABASE {database} SET search_path TO \"Odd one\", public"),
         format!("ALTER DATABASE {database} SET \"app.jwt_secret\" TO …"),
         format!("ALTER ROLE postgres IN DATABASE {database} SET statement_timeout TO '3min'"),
-        format!("COMMENT ON DATABASE \"{database}\" IS 'of the team''s'"),
+        format!("COMMENT ON DATABASE \"{database}\" IS …"),
         // AND extensions that this role cannot install, nor the migration with it
         "only a superuser may install dblink".into(),
     ] {

@@ -77,7 +77,7 @@ async fn a_body_that_somebody_changed_is_told_from_one_that_another_major_prints
          CREATE FUNCTION \"Odd one\".\"a b(\"(a integer, b integer DEFAULT 2) RETURNS bigint LANGUAGE sql
              RETURN (SELECT count(*) FROM users WHERE users.id BETWEEN a AND b);
          CREATE PROCEDURE add(id integer) LANGUAGE sql
-             BEGIN ATOMIC INSERT INTO users SELECT id, u.name FROM users u WHERE u.id = 1; DELETE FROM users WHERE users.id = 0; END";
+             BEGIN ATOMIC INSERT INTO users SELECT add.id, u.name FROM users u WHERE u.id = 1; DELETE FROM users WHERE users.id = 0; END";
     for (source, target) in [(15, 17), (15, 18), (17, 18)] {
         let pair = Pair::filled(source, target, schema).await;
 
@@ -87,15 +87,31 @@ async fn a_body_that_somebody_changed_is_told_from_one_that_another_major_prints
         assert!(!outcome.stdout.contains("query text"), "{outcome}");
 
         // WHEN one is another on the target, THEN it is named
-        let change = "CREATE OR REPLACE FUNCTION names(integer) RETURNS SETOF text LANGUAGE sql STABLE
-             BEGIN ATOMIC SELECT u.name FROM users u WHERE u.id >= $1 AND EXISTS (SELECT 1 FROM users); END";
-        pair.target.execute(change).await;
-        let outcome = pair.program().env("LOG_FORMAT", "text").arg("--verify").run().await;
-        outcome.assert_code(4);
-        let said = "function public.names(integer) (parsed body): is another query on the target than on the source";
-        assert!(outcome.stdout.contains(said), "{outcome}");
-        let left = "SELECT count(*) FROM pg_proc WHERE proname = 'migrate_db_function'";
-        assert_eq!(pair.target.text(left).await.as_deref(), Some("0"));
+        for (change, item) in [
+            (
+                "FUNCTION names(integer) RETURNS SETOF text LANGUAGE sql STABLE
+                 BEGIN ATOMIC SELECT u.name FROM users u WHERE u.id >= $1 AND EXISTS (SELECT 1 FROM users); END",
+                "function public.names(integer)",
+            ),
+            (
+                "FUNCTION \"Odd one\".\"a b(\"(a integer, b integer DEFAULT 2) RETURNS bigint LANGUAGE sql
+                 RETURN (SELECT count(*) FROM users WHERE users.id BETWEEN b AND a)",
+                "function Odd one.a b((a integer, b integer)",
+            ),
+            (
+                "PROCEDURE add(id integer) LANGUAGE sql
+                 BEGIN ATOMIC INSERT INTO users SELECT add.id, u.name FROM users u WHERE u.id = 2; DELETE FROM users WHERE users.id = 0; END",
+                "procedure public.add(id integer)",
+            ),
+        ] {
+            pair.target.execute(&format!("CREATE OR REPLACE {change}")).await;
+            let outcome = pair.program().env("LOG_FORMAT", "text").arg("--verify").run().await;
+            outcome.assert_code(4);
+            let said = format!("{item} (parsed body): is another query on the target than on the source");
+            assert!(outcome.stdout.contains(&said), "{outcome}");
+        }
+        let left = "SELECT count(*) FROM pg_proc WHERE proname IN ('names', 'a b(', 'add')";
+        assert_eq!(pair.target.text(left).await.as_deref(), Some("3"));
     }
 }
 
