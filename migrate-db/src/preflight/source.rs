@@ -126,28 +126,38 @@ fn is_same_collation(one: &str, other: &str) -> bool {
 pub(super) async fn database_settings(session: &Session, database: &str) -> Result<Check> {
     const NAME: &str = "settings of the database";
     // Lists are kept as they are written (`GUC_LIST_QUOTE` in PostgreSQL's `guc_tables.c`, as `pg_dumpall` has it).
-    let statement = format!(
-        "SELECT format('ALTER %s SET %I TO %s',
-                    CASE WHEN s.setrole = 0 THEN format('DATABASE %I', {database})
-                         ELSE format('ROLE %I IN DATABASE %I', pg_get_userbyid(s.setrole), {database}) END,
-                    name,
-                    CASE WHEN name LIKE '%.%' THEN '…'
-                         WHEN name IN ('search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries')
-                         THEN value ELSE quote_literal(value) END)
-         FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS setting
-         CROSS JOIN LATERAL (SELECT split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1)) AS parts (name, value)
-         WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY s.setrole, name",
-        database = sql::literal(database)
-    );
-    let settings = names(session, "read the database's settings", &statement).await?;
-    if settings.is_empty() {
+    const LISTS: [&str; 4] =
+        ["search_path", "temp_tablespaces", "local_preload_libraries", "session_preload_libraries"];
+    let statement = "SELECT CASE WHEN s.setrole <> 0 THEN pg_get_userbyid(s.setrole)::text END,
+                            split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1)
+                     FROM pg_db_role_setting s CROSS JOIN LATERAL unnest(s.setconfig) AS setting
+                     WHERE s.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY s.setrole, 2";
+    let rows = session.query("read the database's settings", statement, &[]).await?;
+    if rows.is_empty() {
         return Ok(Check::pass(NAME, "none of its own"));
     }
-    let count = units::counted(settings.len() as u64, "setting");
+    let database = sql::identifier(database);
+    let statements: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let (role, name, value): (Option<String>, String, String) = (row.get(0), row.get(1), row.get(2));
+            let whose = match role {
+                None => format!("DATABASE {database}"),
+                Some(role) => format!("ROLE {} IN DATABASE {database}", sql::identifier(&role)),
+            };
+            let value = match name.as_str() {
+                own if own.contains('.') => "…".into(),
+                list if LISTS.contains(&list) => value,
+                _ => sql::literal(&value),
+            };
+            format!("ALTER {whose} SET {} TO {value}", sql::identifier(&name))
+        })
+        .collect();
+    let count = units::counted(rows.len() as u64, "setting");
     Ok(Check::warn(
         NAME,
         format!("{count} of the source's database and of its roles there are not carried"),
-        format!("on the target, those that the application needs: {}", settings.join("; ")),
+        format!("on the target, those that the application needs: {}", statements.join("; ")),
     ))
 }
 

@@ -166,10 +166,10 @@ async fn what_is_said_of_the_database_itself_is_told_with_the_statements() {
     let outcome = program.env("LOG_FORMAT", "text").arg("--dry-run").run().await;
     outcome.assert_code(0).assert_without(&["hush"]);
     for said in [
-        format!("ALTER DATABASE {database} SET work_mem TO '9MB'"),
-        format!("ALTER DATABASE {database} SET search_path TO \"Odd one\", public"),
-        format!("ALTER DATABASE {database} SET \"app.jwt_secret\" TO …"),
-        format!("ALTER ROLE postgres IN DATABASE {database} SET statement_timeout TO '3min'"),
+        format!("ALTER DATABASE \"{database}\" SET \"work_mem\" TO '9MB'"),
+        format!("ALTER DATABASE \"{database}\" SET \"search_path\" TO \"Odd one\", public"),
+        format!("ALTER DATABASE \"{database}\" SET \"app.jwt_secret\" TO …"),
+        format!("ALTER ROLE \"postgres\" IN DATABASE \"{database}\" SET \"statement_timeout\" TO '3min'"),
         format!("COMMENT ON DATABASE \"{database}\" IS …"),
         // AND extensions that this role cannot install, nor the migration with it
         "only a superuser may install dblink".into(),
