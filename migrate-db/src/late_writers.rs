@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::digest::RowDigest;
-use common::error::{Class, OperatorError as _};
+use common::error::Class;
 use common::finding::{Finding, FindingKind};
 use common::report::Check;
 use common::units;
@@ -154,8 +154,8 @@ pub async fn findings(
         match verify::digest_whole_source(now, table).await {
             Ok(found) if found == copied => {}
             Ok(found) => findings.push(change.finding(&table.table.name, Some((copied, found)))),
-            Err(error @ Error::Statement { .. }) if error.class() == Class::Permanent => {
-                let detail = format!("was removed, renamed or altered on the source since the snapshot; {NOT_THERE}");
+            Err(Error::Statement { source, .. }) if source.class() == Class::Permanent => {
+                let detail = format!("cannot be read again on the source as it was copied: {source}; {NOT_THERE}");
                 findings.push(Finding::new(FindingKind::Note, format!("table {}", table.table.name), ASPECT, detail));
             }
             Err(error) => return Err(error),

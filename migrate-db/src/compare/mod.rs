@@ -72,7 +72,7 @@ struct Comparison {
     findings: Vec<Finding>,
     /// Queries whose texts differ.
     wordings: Vec<Wording>,
-    /// Other objects whose queries are printed in other words.
+    /// Objects whose queries are printed in other words that the target cannot read.
     spelled: Vec<String>,
     /// What others belong to, and one side lacks. A missing table is one finding, not one for each of its columns.
     missing_on_target: BTreeSet<Vec<String>>,
@@ -170,25 +170,23 @@ impl Comparison {
         Ok(())
     }
 
-    /// Says of two texts that they are not the same query, or that nobody knows (`is_known`).
+    /// Says of two texts that they are not the same query, or, unless that `is_known`, that they may be where majors print queries in
+    /// different words.
     fn not_the_same(&mut self, wording: &Wording, is_known: bool) {
+        const MAY_BE: &str = "its query is printed in other words by the other major: look whether it means the same";
         let Wording { object, aspect, on_source, on_target } = wording;
-        let of_policy = object.kind == "policy";
-        let may_be_same = !is_known && self.source_major != self.target_major && (!of_policy || holds_query(on_source));
-        if may_be_same && of_policy {
-            let detail = "its query is printed in other words by the other major: look whether it means the same";
-            self.findings.push(Finding::new(FindingKind::Unknown, object.label(), aspect, detail));
-        } else if may_be_same {
-            self.spelled.push(object.label());
-        } else if of_policy {
-            self.findings.push(differs(object, aspect, Some(on_source), Some(on_target)));
-        } else {
-            let detail = if is_known {
-                "is another query on the target than on the source"
-            } else {
-                "is not the same on both sides"
-            };
-            self.findings.push(Finding::new(FindingKind::Differs, object.label(), aspect, detail));
+        let is_policy = object.kind == "policy";
+        let may_be = !is_known && self.source_major != self.target_major && (!is_policy || holds_query(on_source));
+        let finding = |kind, detail| Finding::new(kind, object.label(), aspect, detail);
+        match (is_policy, may_be) {
+            (true, true) => self.findings.push(finding(FindingKind::Unknown, MAY_BE)),
+            (true, false) => self.findings.push(differs(object, aspect, Some(on_source), Some(on_target))),
+            (false, true) => self.spelled.push(object.label()),
+            (false, false) => {
+                let other = "is another query on the target than on the source";
+                let detail = if is_known { other } else { "is not the same on both sides" };
+                self.findings.push(finding(FindingKind::Differs, detail));
+            }
         }
     }
 

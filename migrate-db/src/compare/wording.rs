@@ -53,58 +53,68 @@ impl Wording {
 
     /// A statement of its own for each text, so that none can be more than one.
     async fn read_and_print(&self, target: &Session, action: &str) -> Result<Option<String>> {
-        let run = async |statement: String| target.query(action, &statement, &[]).await;
-        let text = self.on_source.trim_end_matches(';');
-        let [schema, name, ..] = self.object.name.as_slice() else { return Ok(None) };
-        // Of the same name, by which the text may call its columns.
-        let relation = sql::identifier(name);
-        let alike = format!("CREATE TEMPORARY TABLE {relation} (LIKE {}.{relation})", sql::identifier(schema));
-        match self.object.kind.as_str() {
-            "policy" => {
-                run(alike).await?;
-                // What a policy lets in is an expression like what it shows.
-                run(format!("CREATE POLICY migrate_db_policy ON pg_temp.{relation} USING ({text})")).await?;
-                let print = "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = $1::text::regclass";
-                target.value(action, print, &[&format!("pg_temp.{relation}")]).await.map(Some)
-            }
-            "rule" => {
-                run(alike).await?;
-                let print = "SELECT format('%I.%I', $1::text, $2::text)";
-                let own: String = target.value(action, print, &[schema, name]).await?;
-                let Some(create) = renamed(text, &format!(" TO {own}"), &format!(" TO pg_temp.{relation}")) else {
-                    return Ok(None);
-                };
-                run(create).await?;
-                let print = r"SELECT regexp_replace(pg_get_ruledef(oid), ' TO pg_temp(_[0-9]+)?\.', format(' TO %I.', $2::text))
-                              FROM pg_rewrite WHERE ev_class = $1::text::regclass";
-                target.value(action, print, &[&format!("pg_temp.{relation}"), schema]).await.map(Some)
-            }
-            "view" | "materialised view" => {
-                run(format!("CREATE TEMPORARY VIEW migrate_db_view AS {text}")).await?;
-                let print = "SELECT pg_get_viewdef('pg_temp.migrate_db_view'::regclass)";
-                target.value(action, print, &[]).await.map(Some)
-            }
-            _ => {
-                // As the target has it, but for its schema and its body, which may call parameters by the function's name.
-                let find = format!(
-                    "SELECT pg_get_functiondef(p.oid), format('%I.%I(', n.nspname, p.proname), format('pg_temp.%I(', p.proname),
-                            p.proname::text
-                     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {} = $1",
-                    functions::name()
-                );
-                let found = target.query(action, &find, &[&self.object.name]).await?;
-                let Some(row) = found.first() else { return Ok(None) };
-                let (whole, own): (String, String) = (row.get(0), row.get(1));
-                let (temporary, name): (String, String) = (row.get(2), row.get(3));
-                let head = whole.trim_end().strip_suffix(self.on_target.trim_end());
-                let Some(head) = head.and_then(|head| renamed(head, &own, &temporary)) else { return Ok(None) };
-                run(format!("{head}{}", self.on_source)).await?;
-                let print = "SELECT pg_get_function_sqlbody(oid) FROM pg_proc
-                             WHERE pronamespace = pg_my_temp_schema() AND proname = $1";
-                target.value(action, print, &[&name]).await
-            }
+        match (self.object.kind.as_str(), self.object.name.as_slice()) {
+            ("view" | "materialised view", _) => self.of_view(target, action).await.map(Some),
+            ("policy", [schema, table, _]) => self.of_policy(target, action, schema, table).await.map(Some),
+            ("rule", [schema, relation, _]) => self.of_rule(target, action, schema, relation).await,
+            _ => self.of_function(target, action).await,
         }
     }
+
+    async fn of_view(&self, target: &Session, action: &str) -> Result<String> {
+        let create = format!("CREATE TEMPORARY VIEW migrate_db_view AS {}", self.on_source.trim_end_matches(';'));
+        target.query(action, &create, &[]).await?;
+        target.value(action, "SELECT pg_get_viewdef('pg_temp.migrate_db_view'::regclass)", &[]).await
+    }
+
+    /// Of what is shown as of what is let in: both are expressions over the table's columns.
+    async fn of_policy(&self, target: &Session, action: &str, schema: &str, table: &str) -> Result<String> {
+        let temporary = temporary_like(target, action, schema, table).await?;
+        let create = format!("CREATE POLICY migrate_db_policy ON {temporary} USING ({})", self.on_source);
+        target.query(action, &create, &[]).await?;
+        let print = "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = $1::text::regclass";
+        target.value(action, print, &[&temporary]).await
+    }
+
+    async fn of_rule(&self, target: &Session, action: &str, schema: &str, relation: &str) -> Result<Option<String>> {
+        let temporary = temporary_like(target, action, schema, relation).await?;
+        let own: String =
+            target.value(action, "SELECT format(' TO %I.%I', $1::text, $2::text)", &[&schema, &relation]).await?;
+        let text = self.on_source.trim_end_matches(';');
+        let Some(create) = renamed(text, &own, &format!(" TO {temporary}")) else { return Ok(None) };
+        target.query(action, &create, &[]).await?;
+        let print = r"SELECT regexp_replace(pg_get_ruledef(oid), ' TO pg_temp(_[0-9]+)?\.', format(' TO %I.', $2::text))
+                      FROM pg_rewrite WHERE ev_class = $1::text::regclass";
+        target.value(action, print, &[&temporary, &schema]).await.map(Some)
+    }
+
+    /// As the target has the function, but for its schema and its body, which may call parameters by the function's name.
+    async fn of_function(&self, target: &Session, action: &str) -> Result<Option<String>> {
+        let find = format!(
+            "SELECT pg_get_functiondef(p.oid), format('%I.%I(', n.nspname, p.proname), format('pg_temp.%I(', p.proname),
+                    p.proname::text
+             FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {} = $1",
+            functions::name()
+        );
+        let found = target.query(action, &find, &[&self.object.name]).await?;
+        let Some(row) = found.first() else { return Ok(None) };
+        let (whole, own): (String, String) = (row.get(0), row.get(1));
+        let (temporary, name): (String, String) = (row.get(2), row.get(3));
+        let head = whole.trim_end().strip_suffix(self.on_target.trim_end());
+        let Some(head) = head.and_then(|head| renamed(head, &own, &temporary)) else { return Ok(None) };
+        target.query(action, &format!("{head}{}", self.on_source), &[]).await?;
+        let print = "SELECT pg_get_function_sqlbody(oid) FROM pg_proc
+                     WHERE pronamespace = pg_my_temp_schema() AND proname = $1";
+        target.value(action, print, &[&name]).await
+    }
+}
+
+/// Makes a temporary table with the columns of a relation, and of the same name, by which a text may call them. Returns what SQL calls it.
+async fn temporary_like(target: &Session, action: &str, schema: &str, relation: &str) -> Result<String> {
+    let name = sql::identifier(relation);
+    let create = format!("CREATE TEMPORARY TABLE {name} (LIKE {})", sql::qualified(schema, relation));
+    target.query(action, &create, &[]).await?;
+    Ok(format!("pg_temp.{name}"))
 }
 
 /// `text` with another name where the first `name` stands; `None` where it does not: it must not run under its own.

@@ -8,8 +8,7 @@ use super::{names, some};
 use crate::catalog::{Catalog, user_schema};
 use crate::connect::Session;
 use crate::error::Result;
-use crate::journal;
-use crate::{seal, sql};
+use crate::{journal, seal, sql};
 
 /// The schema that is our journal's on the target stays behind, and so must hold nothing but the journal of an earlier migration.
 pub(super) async fn own_schema(session: &Session) -> Result<Option<Check>> {

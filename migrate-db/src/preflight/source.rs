@@ -7,8 +7,7 @@ use super::{names, some};
 use crate::catalog::{Catalog, user_schema};
 use crate::connect::Session;
 use crate::error::Result;
-use crate::large_object;
-use crate::sql;
+use crate::{large_object, sql};
 
 /// The role may read every table and sequence.
 pub(super) async fn readable(session: &Session, catalog: &Catalog) -> Result<Check> {

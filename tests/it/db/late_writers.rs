@@ -2,6 +2,7 @@
 
 use tests::eventually::eventually;
 use tests::fault_proxy::FaultProxy;
+use tests::program::Running;
 
 use super::pair::Pair;
 
@@ -10,17 +11,23 @@ const SCHEMA: &str = "
     INSERT INTO logs (text) SELECT repeat(md5(n::text), 10) FROM generate_series(1, 100000) AS n;
     CREATE TABLE quiet (id integer PRIMARY KEY); INSERT INTO quiet VALUES (1);";
 
+/// A run that waits in the middle of the largest table until the proxy forwards again.
+async fn in_the_middle(pair: &Pair) -> (FaultProxy, Running) {
+    let proxy = FaultProxy::start(([127, 0, 0, 1], pair.source.engine.port).into()).unwrap();
+    proxy.stall_after(5_000_000);
+    let program = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url());
+    let running = program.env("LOG_FORMAT", "text").spawn().await;
+    eventually("the source sends", async || proxy.forwarded_bytes() >= 5_000_000).await;
+    (proxy, running)
+}
+
 #[tokio::test]
 async fn rows_that_come_after_the_snapshot_are_spoken_of() {
     // GIVEN a run in the middle of a table, and an application that is still connected
     let pair = Pair::filled(17, 17, SCHEMA).await;
     let application = pair.source.connect().await;
     application.batch_execute("SET application_name = 'puma: worker 3'").await.unwrap();
-    let proxy = FaultProxy::start(([127, 0, 0, 1], pair.source.engine.port).into()).unwrap();
-    proxy.stall_after(5_000_000);
-    let program = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url());
-    let running = program.env("LOG_FORMAT", "text").spawn().await;
-    eventually("the source sends", async || proxy.forwarded_bytes() >= 5_000_000).await;
+    let (proxy, running) = in_the_middle(&pair).await;
 
     // WHEN it writes
     application.batch_execute("INSERT INTO logs (text) VALUES ('late'); DELETE FROM logs WHERE id < 3").await.unwrap();
@@ -46,11 +53,7 @@ async fn a_table_whose_content_is_as_copied_is_not_spoken_of() {
     // GIVEN a run in the middle of a table
     let pair = Pair::filled(17, 17, SCHEMA).await;
     let application = pair.source.connect().await;
-    let proxy = FaultProxy::start(([127, 0, 0, 1], pair.source.engine.port).into()).unwrap();
-    proxy.stall_after(5_000_000);
-    let program = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url());
-    let running = program.env("LOG_FORMAT", "text").spawn().await;
-    eventually("the source sends", async || proxy.forwarded_bytes() >= 5_000_000).await;
+    let (proxy, running) = in_the_middle(&pair).await;
 
     // WHEN a row comes and goes again, which the counters tell and the content does not
     application.batch_execute("INSERT INTO quiet VALUES (2); DELETE FROM quiet WHERE id = 2").await.unwrap();
@@ -71,11 +74,7 @@ async fn a_table_that_could_not_be_copied_is_not_spoken_of_again() {
     let lost =
         "CREATE TABLE lost (id integer, at_work boolean DEFAULT pg_is_in_backup()); INSERT INTO lost VALUES (1);";
     let pair = Pair::filled(13, 15, &(SCHEMA.to_owned() + lost)).await;
-    let proxy = FaultProxy::start(([127, 0, 0, 1], pair.source.engine.port).into()).unwrap();
-    proxy.stall_after(5_000_000);
-    let program = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url());
-    let running = program.env("LOG_FORMAT", "text").spawn().await;
-    eventually("the source sends", async || proxy.forwarded_bytes() >= 5_000_000).await;
+    let (proxy, running) = in_the_middle(&pair).await;
 
     // WHEN somebody writes to it, and the server has counted that
     pair.source.execute("INSERT INTO lost SELECT generate_series(2, 100)").await;
@@ -94,11 +93,7 @@ async fn a_table_that_could_not_be_copied_is_not_spoken_of_again() {
 async fn a_table_that_is_made_meanwhile_is_spoken_of() {
     // GIVEN a run in the middle of a table
     let pair = Pair::filled(17, 17, SCHEMA).await;
-    let proxy = FaultProxy::start(([127, 0, 0, 1], pair.source.engine.port).into()).unwrap();
-    proxy.stall_after(5_000_000);
-    let program = pair.program_between(&pair.source.url_through(proxy.port()), &pair.target.url());
-    let running = program.env("LOG_FORMAT", "text").spawn().await;
-    eventually("the source sends", async || proxy.forwarded_bytes() >= 5_000_000).await;
+    let (proxy, running) = in_the_middle(&pair).await;
 
     // WHEN another is made
     pair.source.execute("CREATE TABLE late (id integer)").await;
